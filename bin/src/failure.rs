@@ -56,6 +56,12 @@ impl Failure {
         self
     }
 
+    /// The same message without this part.
+    pub(crate) fn without(mut self, part: &str) -> Self {
+        self.message = self.message.replace(part, "");
+        self
+    }
+
     /// The reader of the output has closed the pipe (`leasehold … | head`): no message.
     fn reader_gone() -> Self {
         Self { message: String::new(), code: 0 }

@@ -3,7 +3,9 @@
 use crate::{failure::Failure, numbers, times, word_flags::WordFlags};
 use chrono::{DateTime, Utc};
 use leasehold::{JobId, Kind, NewJob, ParentFailure, QueueName};
-use leasehold_core::{MAX_ATTEMPTS_DEFAULT, MAX_ATTEMPTS_MAX, PAYLOAD_MAX_BYTES, PRIORITY_MAX, PRIORITY_MIN};
+use leasehold_core::{
+    MAX_ATTEMPTS_DEFAULT, MAX_ATTEMPTS_MAX, PAYLOAD_MAX_BYTES, PRIORITY_MAX, PRIORITY_MIN, json_problem,
+};
 use serde_json::value::RawValue;
 use std::{fs::File, io::Read, time::Duration};
 
@@ -139,7 +141,7 @@ pub(crate) fn checked(job: NewJob) -> Result<NewJob, Failure> {
 
 pub(crate) fn json(text: &str) -> Result<Box<RawValue>, Failure> {
     let parsed: Result<Box<RawValue>, _> = serde_json::from_str(text);
-    parsed.map_err(|error| Failure::usage(format!("the payload is no JSON: {error}")))
+    parsed.map_err(|error| Failure::usage(format!("the payload is no JSON: {}", json_problem(&error))))
 }
 
 fn read_payload(given: &str) -> Result<String, Failure> {

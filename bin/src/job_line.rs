@@ -6,9 +6,12 @@ use crate::{
     times,
 };
 use leasehold::{JobId, Kind, NamedJob, NewJob, ParentFailure, QueueName, Retry, Unique};
-use leasehold_core::{MAX_ATTEMPTS_MAX, PRIORITY_MAX, PRIORITY_MIN};
+use leasehold_core::{MAX_ATTEMPTS_MAX, PRIORITY_MAX, PRIORITY_MIN, json_problem};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+/// The words that only a job in a graph may have, as they stand in the list of all words.
+const OF_GRAPHS: &str = ", `name`, `after`";
 
 /// A line of input.
 #[derive(Deserialize)]
@@ -208,7 +211,7 @@ pub(crate) fn node_from_request(node: &str) -> Result<NamedJob, String> {
 
 /// The job that a line describes. The flags are the defaults of the line.
 pub(crate) fn from_line(line: &str, flags: &JobFlags) -> Result<NewJob, Failure> {
-    let line = parsed(line)?;
+    let line = parsed(line).map_err(|failure| failure.without(OF_GRAPHS))?;
     if line.name.is_some() || line.after.is_some() {
         return Err(Failure::usage("name and after belong to `leasehold graph submit`; a line has depends_on"));
     }
@@ -230,10 +233,11 @@ fn parsed(line: &str) -> Result<Line, Failure> {
     }
     serde_json::from_str(line).map_err(|error| {
         // The parser sees one line only and says "line 1". A user would take that for a line number of the file.
-        let text = error.to_string();
+        let text = json_problem(&error);
         let (problem, place) = text.split_once(" at line 1 column ").unwrap_or((&text, ""));
         let place = if place.is_empty() { String::new() } else { format!(" at column {place}") };
-        Failure::usage(format!("not a job: {problem}{place}"))
+        let said = if error.is_data() { "" } else { "the line is no JSON: " };
+        Failure::usage(format!("not a job: {said}{problem}{place}"))
     })
 }
 

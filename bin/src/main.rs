@@ -1,6 +1,7 @@
 //! The command line of Leasehold: one binary, one file per command in `commands/`. `output/` formats what is printed;
 //! the crates in `lib/` do the work.
 
+mod addresses;
 mod cli;
 #[cfg(test)]
 mod cli_tests;

@@ -53,6 +53,10 @@ async fn every_bad_argument_is_named_and_changes_nothing() {
         (&["worker", "--exec", "k=true"], 2, "--queue <NAME[=SLOTS]>"),
         (&["worker", "--queue", "q=0", "--exec", "k=true"], 2, "the slots must be a number from 1 to 10000"),
         (&["worker", "--queue", "q", "--exec", "true"], 2, "must be KIND=COMMAND"),
+        (&["worker", "--queue", "q", "--queue", "q=2", "--exec", "k=true"], 2, "--queue q is given twice"),
+        (&["worker", "--queue", "q", "--exec", "k=true", "--exec", "k=false"], 2, "--exec k is given twice"),
+        (&["dev", "--exec", "*=true", "--exec", "*=false"], 2, "--exec * is given twice"),
+        (&["api", "--listen", "localhost:80"], 2, "must be an IP address and a port, such as 127.0.0.1:8080"),
         (&["worker", "--queue", "q", "--exec", "k=/no/such/program x"], 2, "/no/such/program"),
         (&["each", "--queue", "q"], 2, "<COMMAND>"),
         (&["each", "--queue", "q", "--from", "/no/such/file", "--", "cat"], 2, "cannot read /no/such/file"),
@@ -90,10 +94,10 @@ async fn a_bad_line_is_named_by_its_number_and_its_batch_is_not_sent() {
     let before = scene.contents().await;
     let good = r#"{"kind":"k"}"#;
     let cases: &[(&[u8], &str)] = &[
-        (b"nonsense", "line 2: not a job: expected"),
+        (b"nonsense", "line 2: not a job: the line is no JSON: expected a JSON value at column 2"),
         (b"{\"kind\":\"k\0\"}", "line 2 has a NUL byte at byte 11"),
         (b"{\"kind\":\"\xff\"}", "line 2 is not UTF-8: the first bad byte is byte 10"),
-        (b"{", "line 2: not a job: EOF"),
+        (b"{", "line 2: not a job: the line is no JSON: EOF"),
         (b"[1]", "line 2: not a job: a line must be a JSON object"),
         (b"17", "line 2: not a job: a line must be a JSON object"),
         (br#"{"kind":"a b"}"#, "line 2: not a job: kind has ' ' at byte 1"),

@@ -79,6 +79,7 @@ async fn a_priority_moves_waiting_jobs_at_once_and_says_why_others_stay() {
     scene.run(&["job", "priority", "0198c5a4-0000-7000-8000-000000000000", "5"]).refused(1, "no job has the id");
     scene.run(&["job", "priority", &ids[0], "101"]).refused(2, "priority is 101; it must be from -100 to 100");
     scene.run(&["job", "priority", &ids[0], "high"]).refused(2, "is not a priority");
+    scene.run(&["job", "priority", &ids[0]]).refused(2, "the priority is missing: give it behind the ids");
     let told: String = sqlx::query_scalar("SELECT leasehold.set_priority($1::uuid, 9)")
         .bind(&ids[0])
         .fetch_one(&mut scene.sql().await)

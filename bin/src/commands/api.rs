@@ -1,6 +1,6 @@
 //! `leasehold api`.
 
-use crate::{commands::webhook, context::Context, failure::Failure, job_line, signals, times};
+use crate::{addresses::address, commands::webhook, context::Context, failure::Failure, job_line, signals, times};
 use leasehold_api::{
     Api, Auth, KedaServer, Measures, Operations, Server, Settings, StartError, Tls, WebhookSettings, Webhooks,
 };
@@ -20,10 +20,10 @@ use std::{net::SocketAddr, process::ExitCode, time::Duration};
     -d '{\"kind\":\"mail\",\"payload\":{\"to\":\"ann\"}}'")]
 pub(crate) struct Args {
     /// Where to listen; port 0 is any free port [default: api.listen]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     listen: Option<SocketAddr>,
     /// Serve the external scaler for KEDA here, such as 0.0.0.0:9465 [default: api.keda_listen]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     keda_listen: Option<SocketAddr>,
 }
 

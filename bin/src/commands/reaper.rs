@@ -1,6 +1,7 @@
 //! `leasehold reaper`.
 
 use crate::{
+    addresses::address,
     context::Context,
     failure::Failure,
     output::{self, steps},
@@ -20,7 +21,7 @@ pub(crate) struct Args {
     #[arg(long)]
     once: bool,
     /// Serve /healthz, /readyz and /metrics here, such as 0.0.0.0:9464 [default: reaper.listen]
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "once")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address, conflicts_with = "once")]
     listen: Option<SocketAddr>,
 }
 

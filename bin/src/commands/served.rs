@@ -1,9 +1,10 @@
 //! What a worker serves, as arguments of `worker`, `each` and `dev`: queues with slots, commands by kind, and the
 //! variables that commands get.
 
-use crate::times;
+use crate::{failure::Failure, times};
 use leasehold::{Kind, QueueName, Retry};
 use leasehold_worker::PassedEnv;
+use std::fmt;
 
 /// Which variables commands get.
 #[derive(Clone, Debug, clap::Args)]
@@ -33,10 +34,34 @@ impl PassEnv {
     }
 }
 
+/// Refuses a name that a flag gives twice: one of the two values would not count.
+pub(crate) fn each_once<T: PartialEq + fmt::Display>(
+    flag: &str,
+    names: impl IntoIterator<Item = T>,
+) -> Result<(), Failure> {
+    let mut seen = Vec::new();
+    for name in names {
+        if seen.contains(&name) {
+            return Err(Failure::usage(format!("{flag} {name} is given twice")));
+        }
+        seen.push(name);
+    }
+    Ok(())
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Served {
     Kind(Kind),
     Any,
+}
+
+impl fmt::Display for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kind(kind) => kind.fmt(f),
+            Self::Any => f.write_str("*"),
+        }
+    }
 }
 
 pub(crate) fn queue_and_slots(text: &str) -> Result<(QueueName, Option<u32>), String> {

@@ -1,7 +1,7 @@
 //! `leasehold worker`.
 
-use super::served::{PassEnv, Served, kind_and_command, kind_and_retry, queue_and_slots};
-use crate::{context::Context, failure::Failure, job_line, output, signals};
+use super::served::{PassEnv, Served, each_once, kind_and_command, kind_and_retry, queue_and_slots};
+use crate::{addresses::address, context::Context, failure::Failure, job_line, output, signals};
 use leasehold::{QueueName, Retry, Worker};
 use leasehold_worker::Exec;
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, thread::available_parallelism, time::Duration};
@@ -43,7 +43,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     pass_env: PassEnv,
     /// Serve /healthz, /readyz and /metrics here, such as 0.0.0.0:9464 [default: worker.listen]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     listen: Option<SocketAddr>,
 }
 
@@ -58,7 +58,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
             "this worker would never take a job: give it --exec KIND=COMMAND, or --commands for jobs of `leasehold each`",
         ));
     }
-    let command_of = |wanted: &Served| args.commands_by_kind.iter().rfind(|(of, _)| of == wanted);
+    each_once("--queue", args.queues.iter().map(|(queue, _)| queue))?;
+    each_once("--exec", args.commands_by_kind.iter().map(|(served, _)| served))?;
+    each_once("--retry", args.retries.iter().map(|(served, _)| served))?;
+    let command_of = |wanted: &Served| args.commands_by_kind.iter().find(|(of, _)| of == wanted);
     let mut commands_by_kind = args.commands_by_kind.clone();
     for (served, _) in &args.retries {
         let Served::Kind(kind) = served else { continue };
@@ -78,7 +81,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         let exec =
             Exec::shell(command, kill_after).map_err(|error| Failure::usage(format!("--exec {command:?}: {error}")))?;
         let mut exec = exec.passing(&passed).enqueueing(job_line::from_command);
-        let of = |wanted: &Served| args.retries.iter().rfind(|(of, _)| of == wanted).map(|(_, retry)| retry);
+        let of = |wanted: &Served| args.retries.iter().find(|(of, _)| of == wanted).map(|(_, retry)| retry);
         if let Some(retry) = of(served).or_else(|| of(&Served::Any)) {
             exec = exec.retrying(retry.backoff(config.backoff()));
         }

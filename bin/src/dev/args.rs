@@ -1,6 +1,7 @@
 //! The arguments of `leasehold dev`.
 
 use crate::{
+    addresses::address,
     commands::served::{self, PassEnv},
     numbers,
 };
@@ -28,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", default_value = ".leasehold")]
     pub(super) data_dir: PathBuf,
     /// Where the HTTP interface listens, such as 127.0.0.1:8080 [default: a free port of 127.0.0.1]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub(super) listen: Option<SocketAddr>,
     /// A queue that every worker serves, and how many of its jobs each worker runs at once [default: the queue
     /// `default`, one job per CPU] (repeatable)

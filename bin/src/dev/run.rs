@@ -2,6 +2,7 @@
 
 use super::{args::Args, banner, fleet::Fleet, servers::Servers, settings_file::SettingsFile};
 use crate::{
+    commands::served::each_once,
     context::Context,
     failure::Failure,
     signals::{self, Stop},
@@ -13,6 +14,8 @@ use std::{
 };
 
 pub(crate) async fn run(args: Args, mut context: Context) -> Result<ExitCode, Failure> {
+    each_once("--queue", args.queues.iter().map(|queue| queue.split('=').next().unwrap_or_default()))?;
+    each_once("--exec", args.exec.iter().map(|exec| exec.split('=').next().unwrap_or_default()))?;
     let stop = signals::listen()?;
     let folder = Folder::open(&args.data_dir).map_err(super::servers::failure)?;
     // A `dev` that was killed may have left the file, which names servers that have ended.

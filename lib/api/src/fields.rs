@@ -1,6 +1,7 @@
 //! Reads the fields of a JSON object one by one. So an error names every bad field, and not only the first one.
 
 use crate::errors::{Code, Detail, DetailCode, Problem, Result};
+use leasehold_core::json_problem;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use std::{collections::BTreeMap, ops::RangeInclusive, str::FromStr, time::Duration};
@@ -162,7 +163,7 @@ fn not_an_object(text: &str, error: &serde_json::Error) -> Problem {
     if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() {
         return Problem::invalid(vec![Detail::new("", DetailCode::Invalid, "must be a JSON object")]);
     }
-    Problem::new(Code::Malformed, format!("the body is no JSON: {error}"))
+    Problem::new(Code::Malformed, format!("the body is no JSON: {}", json_problem(error)))
 }
 
 #[cfg(test)]

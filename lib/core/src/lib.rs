@@ -15,6 +15,7 @@ mod fail_point;
 mod graph;
 mod id;
 mod job;
+mod json;
 mod limits;
 mod names;
 mod outcome;
@@ -45,6 +46,7 @@ pub use graph::{
 };
 pub use id::{Epoch, Fence, InvalidId, JobId, WorkerId};
 pub use job::{ClaimedJob, Encryption, FinishedRun, JobRecord, NewJob, TrailEntry};
+pub use json::json_problem;
 pub use limits::*;
 pub use names::{InvalidName, Kind, QueueName, ScheduleName, WEBHOOK_QUEUE};
 pub use outcome::{Outcome, Tries};

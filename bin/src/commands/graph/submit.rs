@@ -2,7 +2,7 @@
 
 use crate::{context::Context, failure::Failure, job_flags, job_line, output};
 use leasehold::{Enqueued, NamedJob, QueueName};
-use leasehold_core::PAYLOAD_MAX_BYTES;
+use leasehold_core::{PAYLOAD_MAX_BYTES, json_problem};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::{fs::File, io::Read, process::ExitCode};
@@ -54,7 +54,9 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Fail
         Failure::usage(format!("{name} is no graph: {problem}"))
     })?;
     let flags = job_flags::defaults(&args.queue);
-    let nodes = file.jobs.iter().map(|node| job_line::from_node(node.get(), &flags));
+    let nodes = file.jobs.iter().enumerate().map(|(nth, node)| {
+        job_line::from_node(node.get(), &flags).map_err(|failure| failure.of(&format!("job {}", nth + 1)))
+    });
     let graph: Vec<NamedJob> = nodes.collect::<Result<_, _>>()?;
     let names: Vec<String> = graph.iter().map(|node| node.name.clone()).collect();
     let client = context.client().await?;
@@ -82,7 +84,7 @@ fn parsed(text: &str) -> Result<GraphFile, String> {
             r#"it must be an object with a list of jobs, such as {"jobs": [{"name": "a", "kind": "k"}]}"#.to_owned()
         );
     }
-    let file: GraphFile = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let file: GraphFile = serde_json::from_str(text).map_err(|error| json_problem(&error))?;
     if file.jobs.is_empty() { Err("its list of jobs is empty".to_owned()) } else { Ok(file) }
 }
 

@@ -43,8 +43,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
 /// The ids, and the priority behind them.
 fn parse(words: &[String]) -> Result<(Vec<JobId>, i16), Failure> {
     let (priority, ids) = words.split_last().ok_or_else(|| Failure::usage("the priority is missing"))?;
-    let priority = priority.parse().map_err(|_| {
-        Failure::usage(format!("{priority:?} is not a priority: the last argument is a whole number from -100 to 100"))
+    let priority = priority.parse().map_err(|_| match priority.parse::<JobId>() {
+        Ok(_) => {
+            Failure::usage("the priority is missing: give it behind the ids, such as `leasehold job priority ID 50`")
+        }
+        Err(_) => Failure::usage(format!(
+            "{priority:?} is not a priority: the last argument is a whole number from -100 to 100"
+        )),
     })?;
     let id = |text: &String| text.parse().map_err(|error| Failure::usage(format!("{text:?} is not an id: {error}")));
     Ok((ids.iter().map(id).collect::<Result<_, _>>()?, priority))
