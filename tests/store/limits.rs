@@ -224,7 +224,10 @@ fn all_entrances_insert_the_same_columns() {
     ];
     assert_eq!(rare, words);
     for file in ["sql/enqueue_new.sql", "sql/enqueue.sql"] {
-        assert_eq!(columns(file), common, "{file}");
+        let mut of_file = columns(file);
+        // Only these two, which insert many jobs in one statement, spare the indexes a computation: see migration 41.
+        of_file.retain(|column| column != "on_clock");
+        assert_eq!(of_file, common, "{file}");
     }
     // No function and no statement beside these inserts a job that is new. The deliveries of webhooks have nothing to validate.
     for folder in ["functions", "sql"] {

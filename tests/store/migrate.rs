@@ -111,7 +111,7 @@ async fn one_behind(fixture: &Fixture) {
     fixture
         .sql(
             "DELETE FROM leasehold.migration WHERE version = 9;
-             DROP INDEX leasehold.job_off_clock, leasehold.history_off_clock, leasehold.history_ended_badly;
+             DROP INDEX leasehold.history_ended_badly;
              CREATE INDEX history_unsuccessful ON leasehold.history (state, id) WHERE state <> 'succeeded'",
         )
         .await;

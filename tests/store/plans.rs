@@ -89,7 +89,7 @@ const BY_INDEX: [(&str, &str, &[&str]); 39] = [
     ("leases", "100, now()", &["job_lease"]),
     ("job", "$id", &["job_pkey", "job_webhook_pkey"]),
     ("explain", "$id", &["job_begun_key", "job_pkey"]),
-    ("jobs", "NULL, NULL, NULL, NULL, 100", &["job_lease", "job_off_clock", "job_pkey"]),
+    ("jobs", "NULL, NULL, NULL, NULL, 100", &["job_lease", "job_not_on_clock", "job_pkey"]),
 ];
 
 /// What puts statements together when the store is built.

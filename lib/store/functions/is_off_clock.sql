@@ -3,7 +3,7 @@
 --
 -- Guard:      none, it reads no table.
 -- Rights:     of the caller. PUBLIC may call it (migration 0011), because every write of a job computes it.
--- Keep:       its answers. The indexes job_off_clock and history_off_clock contain them. To change an answer, a migration must
+-- Keep:       its answers. The indexes job_not_on_clock and history_not_on_clock contain them. To change an answer, a migration must
 --             build both indexes again, from a function with another name.
 CREATE OR REPLACE FUNCTION leasehold.is_off_clock(id uuid, created_at timestamptz) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$

@@ -9,11 +9,14 @@
 -- Index:      job_pkey, job_unique_key.
 -- Order:      by unique key, so that two batches with the same keys cannot wait for each other in a circle.
 INSERT INTO leasehold.job AS j (id, queue, kind, payload, priority, run_at, max_attempts, max_crashes, timeout_ms,
-                                unique_key, limit_key, state, line_at)
+                                unique_key, limit_key, state, line_at, on_clock)
 SELECT s.id, s.queue, s.kind, s.payload::json, s.priority, due.at, s.max_attempts, s.max_crashes, s.timeout_ms,
        s.unique_key, s.limit_key,
        CASE WHEN due.at > now() THEN 'scheduled' ELSE 'queued' END::leasehold.job_state,
-       CASE WHEN s.priority = 0 THEN due.at ELSE leasehold.line_at(due.at, s.priority, s.queue) END
+       CASE WHEN s.priority = 0 THEN due.at ELSE leasehold.line_at(due.at, s.priority, s.queue) END,
+       -- See migration 0041. The limits are computed once for each statement.
+       s.id BETWEEN (SELECT leasehold.first_id_at(now() - interval '2 seconds'))
+                AND (SELECT leasehold.first_id_at(now() + interval '2 seconds'))
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::timestamptz[], $7::bigint[],
             $8::integer[], $9::smallint[], $10::integer[], $11::text[], $12::text[])
          AS s(id, queue, kind, payload, priority, run_at, delay_ms, max_attempts, max_crashes, timeout_ms,

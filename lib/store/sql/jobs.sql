@@ -7,10 +7,10 @@
 -- How:        most ids contain the time of the enqueue, accurate to two seconds. These jobs are found by a backward scan of
 --             a primary key. `newest` scans until it has a page. Then no job more than two seconds outside of the times of
 --             this page can belong to it, and `ordinary` reads the jobs within this range. Ids that do not contain the time
---             have an index in the right order (`job_off_clock`, `history_off_clock`; running jobs are few and are read by
+--             have an index in the right order (`job_not_on_clock`, `history_not_on_clock`; running jobs are few and are read by
 --             `job_lease`), and so do finished jobs that did not succeed.
--- Index:      job_pkey and the primary keys of the partitions of history, backwards; job_off_clock, job_lease,
---             history_off_clock, history_ended_badly; then the primary keys. A page costs the index entries that it scans,
+-- Index:      job_pkey and the primary keys of the partitions of history, backwards; job_not_on_clock, job_lease,
+--             history_not_on_clock, history_ended_badly; then the primary keys. A page costs the index entries that it scans,
 --             and those of four seconds.
 -- Form:       each state is written by its name, so that the planner, which knows the parameters, sees which state is
 --             requested and leaves out branches that cannot contain it. Only times and ids are sorted, because payloads may
@@ -27,7 +27,7 @@ WITH given AS MATERIALIZED (
     FROM given g
 ), live_newest AS MATERIALIZED (
     SELECT l.created_at, l.id FROM leasehold.job l
-    WHERE l.id < (SELECT s.above FROM start s) AND NOT leasehold.is_off_clock(l.id, l.created_at)
+    WHERE l.id < (SELECT s.above FROM start s) AND (l.on_clock IS TRUE OR NOT leasehold.is_off_clock(l.id, l.created_at))
       AND (l.created_at, l.id) < ((SELECT s.at FROM start s), (SELECT s.id FROM start s))
       AND ($1::text IS NULL OR l.queue = $1) AND ($2::text IS NULL OR l.kind = $2)
       AND ($3::text IS NULL OR $3::text IN ('blocked', 'scheduled', 'queued', 'running'))
@@ -42,7 +42,7 @@ WITH given AS MATERIALIZED (
       AND l.id >= (SELECT CASE WHEN count(*) < $5::bigint THEN (array_agg(n.id ORDER BY n.id))[1]
                                ELSE leasehold.first_id_at(min(n.created_at) - interval '2002 milliseconds') END
                    FROM live_newest n)
-      AND NOT leasehold.is_off_clock(l.id, l.created_at)
+      AND (l.on_clock IS TRUE OR NOT leasehold.is_off_clock(l.id, l.created_at))
       AND (l.created_at, l.id) < ((SELECT s.at FROM start s), (SELECT s.id FROM start s))
       AND ($1::text IS NULL OR l.queue = $1) AND ($2::text IS NULL OR l.kind = $2)
       AND ($3::text IS NULL OR $3::text IN ('blocked', 'scheduled', 'queued', 'running'))
@@ -53,7 +53,7 @@ WITH given AS MATERIALIZED (
     ORDER BY l.created_at DESC, l.id DESC LIMIT $5::bigint
 ), live_off_clock AS (
     SELECT l.created_at, l.id, NULL::timestamptz AS finished_at FROM leasehold.job l
-    WHERE l.state <> 'running' AND leasehold.is_off_clock(l.id, l.created_at)
+    WHERE l.on_clock IS NOT TRUE AND l.state <> 'running' AND leasehold.is_off_clock(l.id, l.created_at)
       AND (l.created_at, l.id) < ((SELECT s.at FROM start s), (SELECT s.id FROM start s))
       AND ($1::text IS NULL OR l.queue = $1) AND ($2::text IS NULL OR l.kind = $2)
       AND ($3::text IS NULL OR $3::text IN ('blocked', 'scheduled', 'queued'))
@@ -63,14 +63,14 @@ WITH given AS MATERIALIZED (
     ORDER BY l.created_at DESC, l.id DESC LIMIT $5::bigint
 ), running_off_clock AS (
     SELECT l.created_at, l.id, NULL::timestamptz AS finished_at FROM leasehold.job l
-    WHERE l.lease_expires_at IS NOT NULL AND leasehold.is_off_clock(l.id, l.created_at)
+    WHERE l.lease_expires_at IS NOT NULL AND l.on_clock IS NOT TRUE AND leasehold.is_off_clock(l.id, l.created_at)
       AND (l.created_at, l.id) < ((SELECT s.at FROM start s), (SELECT s.id FROM start s))
       AND ($1::text IS NULL OR l.queue = $1) AND ($2::text IS NULL OR l.kind = $2)
       AND ($3::text IS NULL OR $3::text = 'running')
     ORDER BY l.created_at DESC, l.id DESC LIMIT $5::bigint
 ), finished_newest AS MATERIALIZED (
     SELECT h.created_at, h.id FROM leasehold.history h
-    WHERE h.id < (SELECT s.above FROM start s) AND NOT leasehold.is_off_clock(h.id, h.created_at)
+    WHERE h.id < (SELECT s.above FROM start s) AND (h.on_clock IS TRUE OR NOT leasehold.is_off_clock(h.id, h.created_at))
       AND (h.created_at, h.id) < ((SELECT s.at FROM start s), (SELECT s.id FROM start s))
       AND ($1::text IS NULL OR h.queue = $1) AND ($2::text IS NULL OR h.kind = $2)
       AND ($3::text IS NULL OR ($3::text = 'succeeded' AND h.state = 'succeeded'))
@@ -81,14 +81,14 @@ WITH given AS MATERIALIZED (
       AND h.id >= (SELECT CASE WHEN count(*) < $5::bigint THEN (array_agg(n.id ORDER BY n.id))[1]
                                ELSE leasehold.first_id_at(min(n.created_at) - interval '2002 milliseconds') END
                    FROM finished_newest n)
-      AND NOT leasehold.is_off_clock(h.id, h.created_at)
+      AND (h.on_clock IS TRUE OR NOT leasehold.is_off_clock(h.id, h.created_at))
       AND (h.created_at, h.id) < ((SELECT s.at FROM start s), (SELECT s.id FROM start s))
       AND ($1::text IS NULL OR h.queue = $1) AND ($2::text IS NULL OR h.kind = $2)
       AND ($3::text IS NULL OR ($3::text = 'succeeded' AND h.state = 'succeeded'))
     ORDER BY h.created_at DESC, h.id DESC LIMIT $5::bigint
 ), finished_off_clock AS (
     SELECT h.created_at, h.id, h.finished_at FROM leasehold.history h
-    WHERE leasehold.is_off_clock(h.id, h.created_at)
+    WHERE h.on_clock IS NOT TRUE AND leasehold.is_off_clock(h.id, h.created_at)
       AND (h.created_at, h.id) < ((SELECT s.at FROM start s), (SELECT s.id FROM start s))
       AND ($1::text IS NULL OR h.queue = $1) AND ($2::text IS NULL OR h.kind = $2)
       AND ($3::text IS NULL OR ($3::text = 'succeeded' AND h.state = 'succeeded'))

@@ -25,7 +25,8 @@ WITH found AS MATERIALIZED (
 ), revived AS (
     INSERT INTO leasehold.job AS j (id, run_at, created_at, epoch, max_attempts, timeout_ms, state, priority,
                                     max_crashes, queue, kind, payload, unique_key, limit_key, last_error, trail,
-                                    line_at, retry, unique_rule, is_parent, unmet, limit_keys, limited_by, limited_at, batch, fair_key, fair_at)
+                                    line_at, retry, unique_rule, is_parent, unmet, limit_keys, limited_by, limited_at, batch, fair_key, fair_at,
+                                    on_clock)
     SELECT g.id, now(), g.created_at, g.epoch, g.max_attempts, g.timeout_ms, 'queued', g.priority,
            g.max_crashes, g.queue, g.kind, g.payload, g.unique_key, g.limit_key, g.last_error,
            leasehold.with_trail(g.trail, 'revive', g.epoch, g.worker, 'was ' || g.state),
@@ -33,7 +34,7 @@ WITH found AS MATERIALIZED (
            g.retry, g.unique_rule, g.is_parent, CASE WHEN g.unmet IS NOT NULL THEN 0 END, g.limit_keys,
            CASE WHEN NOT f.parks THEN g.limit_keys[1] END,
            CASE WHEN g.limit_keys IS NOT NULL AND NOT f.parks THEN leasehold.line_at(now(), g.priority, g.queue) END, g.batch,
-           g.fair_key, CASE WHEN f.parks THEN leasehold.line_at(now(), g.priority, g.queue) END
+           g.fair_key, CASE WHEN f.parks THEN leasehold.line_at(now(), g.priority, g.queue) END, g.on_clock
     FROM gone g CROSS JOIN LATERAL (SELECT g.fair_key IS NOT NULL AND leasehold.is_fair(g.queue) AS parks) f
     RETURNING j.id, j.queue, coalesce(j.limited_at, j.fair_at, j.line_at) AS line_at
 ), hurried AS (

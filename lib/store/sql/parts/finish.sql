@@ -12,9 +12,11 @@
 INSERT INTO leasehold.history AS h (id, run_at, created_at, started_at, finished_at, worker, epoch, attempt,
                                     max_attempts, timeout_ms, state, priority, crashes, max_crashes, queue, kind,
                                     payload, result, unique_key, limit_key, last_error, trail, retry,
-                                    retry_until, expires_at, unique_rule, is_parent, unmet, progress, limit_keys, batch, fair_key)
+                                    retry_until, expires_at, unique_rule, is_parent, unmet, progress, limit_keys, batch, fair_key,
+                                    on_clock)
 SELECT g.id, g.run_at, g.created_at, g.started_at, now(), g.worker, g.epoch, g.attempt,
        g.max_attempts, g.timeout_ms, $state, g.priority, $crashes, g.max_crashes, g.queue, g.kind,
        g.payload, $result, coalesce(g.unique_key, g.begun_key), g.limit_key, $error, $trail, g.retry,
-       g.retry_until, g.expires_at, g.unique_rule, g.is_parent, g.unmet, g.progress, g.limit_keys, g.batch, g.fair_key
+       g.retry_until, g.expires_at, g.unique_rule, g.is_parent, g.unmet, g.progress, g.limit_keys, g.batch, g.fair_key,
+       g.on_clock
 FROM $from
