@@ -111,6 +111,41 @@ async fn jobs_are_newest_first_whatever_their_ids() {
 }
 
 /// The last job of a page may be gone when the next page is requested.
+/// Otherwise the indexes would compute it, or a list would miss the job.
+#[tokio::test]
+async fn a_job_keeps_whether_its_id_holds_the_time_of_its_enqueue() {
+    let fixture = Fixture::start().await;
+    // Jobs with and without a unique key are inserted by two statements.
+    for has_key in [false, true] {
+        let keyed = |id| NewJob { id, unique_key: has_key.then(|| id.to_string()), ..new_job() };
+        for id in [JobId::new(), hashed(u128::from(has_key))] {
+            fixture.enqueue(&[keyed(id)]).await.expect("enqueue");
+            let ended = keyed(JobId::new());
+            fixture.enqueue(std::slice::from_ref(&ended)).await.expect("enqueue");
+            let fence = fixture.claim_one(WorkerId::new(), ended.id).await.fence;
+            fixture.settle_one(fence, Settle::Complete(None)).await;
+        }
+    }
+    let of = async |table: &str| {
+        let rows = format!(
+            "SELECT count(*) FILTER (WHERE on_clock), count(*) FILTER (WHERE on_clock = leasehold.is_off_clock(id, created_at)),
+                    count(*) FROM leasehold.{table}"
+        );
+        sqlx::query_as::<_, (i64, i64, i64)>(sqlx::AssertSqlSafe(rows)).fetch_one(fixture.pool()).await.expect("flags")
+    };
+    assert_eq!((of("job").await, of("history").await), ((2, 0, 4), (4, 0, 4)));
+    fixture
+        .revive(&[JobId(
+            sqlx::query_scalar("SELECT id FROM leasehold.history LIMIT 1")
+                .fetch_one(fixture.pool())
+                .await
+                .expect("an id"),
+        )])
+        .await
+        .expect("revive");
+    assert_eq!((of("job").await, of("history").await), ((3, 0, 5), (3, 0, 3)));
+}
+
 #[tokio::test]
 async fn the_next_page_starts_after_a_job_that_is_gone() {
     let fixture = Fixture::start().await;
