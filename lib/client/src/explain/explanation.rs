@@ -270,7 +270,7 @@ mod tests {
         assert!(text.contains(told), "{text}");
         facts.moment.locked_by = Some(RowLocker { pid: 7, application: None, since: as_of() });
         let text = texts(&facts);
-        let told = "a reaper ends the run when the transaction that has locked the job is over";
+        let told = "a transaction has locked the job: after that transaction its worker goes on, or a reaper ends the run";
         assert!(text.contains(told) && !text.contains("is one running?"), "{text}");
     }
 

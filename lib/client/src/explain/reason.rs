@@ -291,11 +291,16 @@ impl fmt::Display for Reason {
             Self::Lease { in_ms, .. } => {
                 write!(f, "its lease holds for another {} unless it is renewed", duration_ms(*in_ms))
             }
-            Self::LeaseRanOut { since_ms, locked, .. } => write!(
+            Self::LeaseRanOut { since_ms, locked: false, .. } => write!(
                 f,
-                "its lease ran out {} ago; a reaper ends the run {}",
-                duration_ms(*since_ms),
-                at_next_tick_or_release(*locked)
+                "its lease ran out {} ago; a reaper ends the run at its next tick: is one running?",
+                duration_ms(*since_ms)
+            ),
+            Self::LeaseRanOut { since_ms, locked: true, .. } => write!(
+                f,
+                "its lease ran out {} ago, and a transaction has locked the job: after that transaction its worker goes on, or a \
+                 reaper ends the run",
+                duration_ms(*since_ms)
             ),
             Self::CancelWanted { since_ms, .. } => write!(f, "a cancel was asked for {} ago", duration_ms(*since_ms)),
             Self::Succeeded { finished_at, since_ms } => write!(f, "it succeeded{}", When(*finished_at, *since_ms)),
