@@ -8,8 +8,8 @@
 --             line.
 -- Finished:   all children are enqueued as blocked. Then parents_ended tells them about parents that had finished before.
 -- Existing:   a job that exists already keeps its parents. Jobs of this call that come after it depend on the existing job.
--- Order:      parents are locked in the order of their ids, then jobs are inserted by unique key, as in enqueue.sql. So calls with
---             the same keys or the same parents cannot wait for each other in a circle.
+-- Order:      parents are locked in the order of their ids, then jobs are inserted by unique key, as in enqueue.sql. So calls
+--             with the same keys or the same parents cannot deadlock.
 -- Shards:     a job with more than 32 parents has 32 counters.
 -- Cost:       10,000 jobs take about a second.
 -- Index:      as enqueue_spec and hold_parents.
@@ -137,7 +137,8 @@ BEGIN
         place := place + 1;
     END LOOP;
     IF cardinality(ordered) < n THEN
-        -- Each of the other nodes has a parent among them. So the way up from any of them ends in a cycle.
+        -- Each of the remaining nodes has a parent among these nodes. So the path from any of them to its parents ends in a
+        -- cycle.
         previous := array_fill(0, ARRAY[n]);
         FOR i IN 1..cardinality(up_children) LOOP
             IF open_parents[up_children[i]] > 0 AND open_parents[up_parents[i]] > 0 THEN

@@ -48,7 +48,7 @@ BEGIN
                 UPDATE leasehold.schedule s SET next_at = fire.next_at, last_error = fire.error
                 WHERE s.name = fire.name AND s.next_at = fire.due_at;
                 FOREACH of_tick IN ARRAY fire.ticks::timestamptz[] LOOP
-                    -- Whoever fires this schedule has its row locked, so no other transaction writes this row meanwhile.
+                    -- This transaction has locked the row of the schedule, so no other transaction writes this row now.
                     CONTINUE WHEN EXISTS (
                         SELECT FROM leasehold.schedule_tick t WHERE t.schedule = fire.name AND t.tick = of_tick);
                     spec.queue := found_schedule.queue;

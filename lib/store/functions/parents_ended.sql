@@ -9,7 +9,7 @@
 --             tells all others, and the parents of those are left. So a locked child delays neither the settle of its parents nor
 --             their other children.
 -- Snapshot:   a transaction that has one snapshot for all its statements leaves the work to a reaper.
--- Index:      ended_parent_pkey, job_pkey; and those of meet_edges.
+-- Index:      ended_parent_pkey, job_pkey; and the indexes of meet_edges.
 -- Rights:     of the caller.
 CREATE OR REPLACE FUNCTION leasehold.parents_ended(
     parent_ids uuid[], parent_states text[], cancel_max integer DEFAULT 200

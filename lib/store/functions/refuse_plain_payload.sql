@@ -2,7 +2,7 @@
 -- payloads only.
 --
 -- Guard:      the condition of the trigger, which names the queues.
--- Answer:     none: it fails with 22ENC, unless the caller is a function that makes jobs from what is stored already.
+-- Answer:     none: it fails with 22ENC, unless the caller is a function that makes jobs from data that is already stored.
 -- Excepted:   fire_schedules and end_batches set leasehold.takes_plain for themselves. A schedule from before the queue took encrypted
 --             payloads goes on as it is, and the payload of a callback has nothing but the name of the batch and numbers.
 -- Rights:     of the caller. It reads no table.

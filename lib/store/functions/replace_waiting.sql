@@ -2,7 +2,7 @@
 --
 -- Guard:      the job waits, and its row is locked: of a replacement and a claim, the first one decides.
 -- Parameters: the new job, which enqueue_spec has checked; the id or the unique key of the waiting job (the other is NULL); the
---             checked words of the new job; how long replacements may put off the job after its created_at, or NULL.
+--             checked fields of the new job; how long after its created_at the job may be delayed by replacements, or NULL.
 -- Answer:     the id and the state. Zero rows: the job does not wait (any more).
 -- Line:       a job in the line keeps its place if the new one is due too: replacements cannot put it off.
 -- Webhook:    the one that the new job names, or none.

@@ -1,4 +1,4 @@
--- roll_up_minutes: adds up the minutes that are over: how many jobs have ended in each, by queue and kind, and how long they waited and
+-- roll_up_minutes: adds up each minute that has ended: how many jobs ended in it, by queue and kind, and how long they waited and
 -- ran. Deletes minutes that are a day old.
 --
 -- Guard:      one caller at a time (a lock for the transaction). leasehold.minutes_until changes in the same transaction, so each minute is
@@ -10,7 +10,7 @@
 --             reaper, and after the upgrade that has brought this function.
 -- Times:      a job waits from the time when it was due until its last attempt began. A time that somebody wrote by hand may be infinite,
 --             and PostgreSQL cannot subtract from it.
--- Index:      that of history by finished_at, for a range of these minutes; minute_pkey.
+-- Index:      the index of history by finished_at, for a range of these minutes; minute_pkey.
 -- Cost:       1 to 2 ms for each 1,000 jobs that have ended. A job pays nothing when it ends.
 -- Rights:     of the caller: a reaper.
 CREATE OR REPLACE FUNCTION leasehold.roll_up_minutes() RETURNS bigint

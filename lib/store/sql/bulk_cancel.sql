@@ -8,7 +8,7 @@
 -- Answer:     rows of the kind `done`: a job that was changed, with its worker if it runs; `locked`: a job that was skipped;
 --             `last`: the last job of the page.
 -- Zero rows:  there is no job after $7.
--- Index:      job_pkey, in the order of ids. So all pages together read the table once.
+-- Index:      job_pkey, in the order of ids. All pages together read the table once.
 WITH
 -- include chosen_page
 , gone AS (
@@ -33,7 +33,7 @@ SELECT 'done', f.id, f.queue::text, f.worker, f.epoch FROM flagged f
 UNION ALL
 SELECT 'locked', w.id, NULL, NULL, 0 FROM wanted w WHERE NOT EXISTS (SELECT FROM target t WHERE t.id = w.id)
 UNION ALL
--- Only tells the children. A reaper finds those that are now in the line.
+-- This only tells the children of the end. A reaper finds the children that are now in the line.
 SELECT 'done', c.id, c.queue, NULL, 0
 FROM (
     -- include tell_children: ended = kept

@@ -1,4 +1,5 @@
--- limit_holders: which limits a job meets: for each of its keys the limit, the runs that hold slots, and when a token comes.
+-- limit_holders: the limits that apply to a job: for each of its keys the limit, the runs that hold slots, and when a token
+-- comes.
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 keys.
@@ -27,7 +28,7 @@ LEFT JOIN LATERAL (
     -- include locker_of: xmaxes = ARRAY[b.xmax]; table = leasehold.limit_bucket
 ) at_bucket ON b.xmax <> '0'
 LEFT JOIN LATERAL (
-    -- The slots of runs that have ended, as far as they can be taken.
+    -- The slots of runs that have ended, if a claim can take them.
     SELECT array_agg(s.xmax) AS xmaxes FROM leasehold.limit_slot s
     WHERE s.key = k.key AND s.slot < l.running AND s.xmax <> '0' AND NOT EXISTS (
         SELECT FROM leasehold.job j WHERE j.id = s.job AND j.epoch = s.epoch AND j.state::text = 'running')

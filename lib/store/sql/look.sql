@@ -1,4 +1,5 @@
--- look: the live jobs among some ids, and whether each of them may be claimed. Tells why some hints were not claimed.
+-- look: the live jobs among some ids, and whether each of them may be claimed. The answer explains why some hints were
+-- not claimed.
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 ids, $2 kinds that the worker has handlers for, or NULL for every kind.

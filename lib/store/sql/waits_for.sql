@@ -1,5 +1,5 @@
--- waits_for: the lock that a session waits for, and the session at the root of the wait: it holds up the others and waits for
--- no lock itself.
+-- waits_for: the lock that a session waits for, and the session at the root of the wait: this session blocks the others and
+-- waits for no lock itself.
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 the pid of the waiting session.

@@ -2,9 +2,9 @@
 -- payload, priority, limits and retry policy. The new job has the error of the dead one, and a row of leasehold.dead_letter connects both.
 --
 -- Takes:      ended
--- From:       rows of leasehold.history, as `$ended`: jobs that the same statement has ended. So a death makes its letter in the
---             same transaction, or neither of them happens.
--- Guard:      the job is no dead letter itself. So no chain and no circle of queues makes letters without end.
+-- From:       rows of leasehold.history, as `$ended`: jobs that the same statement has ended. So the death and the dead letter
+--             are in one transaction: either both happen or neither.
+-- Guard:      the job is no dead letter itself. So a chain or a cycle of queues cannot make an endless number of dead letters.
 -- Hint:       none; the next tick of a reaper finds the new job in the line.
 -- Index:      queue_pkey, dead_letter_pkey.
 letter AS MATERIALIZED (

@@ -3,7 +3,8 @@
 --
 -- From:       rows of leasehold.job, as `j`.
 -- Race:       a job with the same key can be enqueued only after the claim of the other job has committed, because the claim moves
---             the key from one unique index to another one. So a claim that sees the later job sees the other one as begun.
+--             the key from one unique index to another one. So a claim that sees the later job also sees that the other job has
+--             begun.
 -- Plan:       a plain job has none of these columns, and costs two comparisons with NULL. The subquery is a scalar one, because
 --             an EXISTS may be planned as a scan of the whole index.
 -- Index:      job_begun_key, but only for jobs with the rule keep_last.
