@@ -1,4 +1,5 @@
-//! The audit: who has changed what by hand. Rows are added and never changed; `trim_audit` deletes old ones.
+//! The audit: the log of manual changes, with the person and the change. Rows are added and never changed;
+//! `trim_audit` deletes old rows.
 
 use crate::{
     connect::Store,

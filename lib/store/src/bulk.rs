@@ -1,5 +1,5 @@
-//! bulk_cancel, bulk_place, bulk_find, bulk_find_finished and bulk_count: what an operator does to all jobs that a filter
-//! chooses. One page in one statement, so that no lock lasts longer than a page.
+//! bulk_cancel, bulk_place, bulk_find, bulk_find_finished and bulk_count: the actions of an operator on all jobs that a
+//! filter chooses. Each statement handles one page, so that no lock lasts longer than a page.
 
 use crate::{
     connect::Store,

@@ -88,7 +88,7 @@ impl Store {
     }
 }
 
-/// Each job in a statement of its own.
+/// One statement for each job.
 struct Each<'a> {
     store: &'a Store,
     ids: &'a [JobId],

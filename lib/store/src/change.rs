@@ -1,6 +1,6 @@
 //! A change of one thing that the open transaction of another session may hold: a queue, a batch, a limit, a schedule. Every
-//! command that changes such a thing sends its statement through here, so all of them wait equally long and report the lock
-//! in the same words.
+//! command that changes one of these sends its statement through this module. So all such commands wait for the same time and
+//! report the lock in the same words.
 
 use crate::{
     connect::Store,

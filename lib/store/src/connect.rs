@@ -33,15 +33,15 @@ const LONG_TIMEOUT: Duration = Duration::from_secs(3600);
 /// The usual `lock_timeout`: longer than an ordinary transaction stays open.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is between this process and the server.
+/// The pooler between this process and the server, if there is one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pooler {
-    /// Nothing: one connection is always the same server connection.
+    /// No pooler: one connection is always the same server connection.
     #[default]
     None,
     /// A pooler that assigns a server connection to each transaction, such as PgBouncer with `pool_mode = transaction`.
-    /// Each statement then is an unnamed statement in a transaction of its own, with its own settings.
+    /// Each statement is then unnamed, and runs in a separate transaction with its own settings.
     Transaction,
 }
 
@@ -200,13 +200,13 @@ impl Store {
     }
 
     /// How many statements the server rolled back because of a conflict: deadlocks (SQLSTATE 40P01) and serialization
-    /// failures (40001). Each was sent again at once, up to a few times.
+    /// failures (40001). Each was sent again immediately, up to a few times.
     #[must_use]
     pub fn rollbacks(&self) -> u64 {
         self.bounded.rollbacks()
     }
 
-    /// The connections of this process now, without those of [`Store::pool`].
+    /// The current connections of this process, without the connections of [`Store::pool`].
     #[must_use]
     pub fn usage(&self) -> PoolUsage {
         self.bounded.usage()
@@ -292,7 +292,7 @@ fn limits(statement_timeout: Duration, lock_timeout: Duration) -> [(&'static str
     ]
 }
 
-/// What the first connection showed about the server.
+/// The facts about the server that the first connection has read.
 struct ServerBehaviour {
     /// Our settings apply where our statements run. Some poolers silently drop the options of a connection.
     settings_apply: bool,

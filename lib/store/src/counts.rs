@@ -1,4 +1,4 @@
-//! The numbers of jobs by queue, kind and state: folding their changes, and counting all jobs anew.
+//! The numbers of jobs by queue, kind and state: adds up their changes, and counts all jobs again.
 
 use crate::{connect::Store, error::Error};
 

@@ -21,7 +21,8 @@ impl Store {
     pub async fn defer(&self, ends: &[Deferred]) -> Result<(), Error> {
         const DOING: &str = "storing deferred results";
         let runs: Vec<FinishedRun> = ends.iter().map(|end| end.run.clone()).collect();
-        // What stays plain, because PostgreSQL does not tell of a new queue here, is refused or encrypted when a reaper settles the run.
+        // This insert does not report that a queue takes encrypted payloads since a moment ago, so such payloads stay plain here.
+        // They are refused or encrypted when a reaper settles the run.
         let encrypted = self.encrypted_ends(&runs, OnRefusal::Bury).await?.runs;
         let queue_of = |(end, run): (&Deferred, &FinishedRun)| Deferred { queue: end.queue.clone(), run: run.clone() };
         let ends: Vec<Deferred> = ends.iter().zip(encrypted.iter()).map(queue_of).collect();

@@ -25,12 +25,13 @@ const ENQUEUE: &str = include_str!("../sql/enqueue.sql");
 const ENQUEUE_NEW: &str = include_str!("../sql/enqueue_new.sql");
 const ENQUEUE_CHECKED: &str = include_str!("../sql/enqueue_checked.sql");
 const ENQUEUE_UNLESS_HELD: &str = include_str!("../sql/enqueue_unless_held.sql");
-/// Knows all words of a job. The other statements know those of plain jobs, and cost less.
+/// Knows all words of a job. The other statements support only the fields of plain jobs, and cost less.
 pub(crate) const ENQUEUE_JOBS: &str = include_str!("../sql/enqueue_jobs.sql");
 const DOING: &str = "enqueueing jobs";
 
 /// How many times a statement is sent when the server rolls it back because of a conflict. In each conflict one of the
-/// transactions succeeds, so two batches need two attempts. More are needed only when many batches meet at once.
+/// transactions succeeds, so two batches need two attempts. More are needed only when many batches conflict at the same
+/// time.
 const TRIES: u32 = 5;
 
 /// The SQLSTATE of a conflict with another row (`unique_violation`).
@@ -168,7 +169,7 @@ impl Dependents {
     }
 }
 
-/// The answers to a batch, and what other sessions hold of it. A held job has no answer.
+/// The answers to a batch, and the jobs of the batch that other sessions hold. A held job has no answer.
 type BatchAnswers = (Vec<Option<Enqueued>>, Vec<Locked>);
 
 /// Where statements are sent.
@@ -238,7 +239,7 @@ async fn enqueue_batch(target: &mut Target<'_>, jobs: &[NewJob]) -> Result<Batch
         (None, Target::Transaction(_)) => (Ok(Vec::new()), Vec::new()),
     };
     let checked = checked.map_err(|error| match target {
-        // The first statement's jobs are accepted. A caller that only hears of a refusal would believe that no job is
+        // The first statement's jobs are accepted. A caller that gets only a refusal would believe that no job was
         // accepted.
         Target::Pool(_) => Error::in_part(&answers, error),
         Target::Transaction(_) => error,
@@ -264,7 +265,7 @@ fn complete(answers: Vec<Option<Enqueued>>, held: Vec<Locked>) -> Result<Vec<Enq
     answers.ok_or_else(|| Error::sql(DOING)(sqlx::Error::RowNotFound))
 }
 
-/// The jobs that other sessions may hold, each in a statement of its own. The numbers are indexes into `which`.
+/// The jobs that other sessions may hold, with one statement for each job. The numbers are indexes into `which`.
 struct Each<'a> {
     store: &'a Store,
     jobs: &'a [NewJob],
@@ -418,7 +419,7 @@ fn answer(row: &PgRow) -> Result<Enqueued, sqlx::Error> {
     Ok(Enqueued {
         id: job_id(row, "id")?,
         inserted: row.try_get("inserted")?,
-        // Only one statement knows the column.
+        // Only one statement has this column.
         replaced: row.try_get("replaced").unwrap_or_default(),
         state: word(row, "state")?,
         line_at: line_at_if_any(row)?,

@@ -1,4 +1,4 @@
-//! Fair shares of a queue: which parked jobs come into the line, and what an operator says about it.
+//! Fair shares of a queue: which parked jobs come into the line, and the settings that an operator makes for this.
 
 use crate::{connect::Store, error::Error, promote::in_line_or_behind, queue_settings::QueueChange, row::word};
 use leasehold_core::{FinishedRun, JobId, QueueName, Settle, Settled};
@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 const ADMITTING: &str = "bringing jobs of fair keys into the line";
-/// How many admitted jobs of one queue and kind may wait in the line. Fewer follow a change of weights sooner, but a fleet that ends them
-/// between two looks at the line stands still.
+/// How many admitted jobs of one queue and kind may wait in the line. With fewer jobs, a change of weights has an effect sooner.
+/// But a fleet that ends all of them before the line is checked again would stand still.
 pub const FAIR_WINDOW: i32 = 500;
 /// Jobs that one statement moves when the setting `fair` of a queue has changed.
 const MOVED_AT_ONCE: i64 = 1000;
@@ -19,7 +19,7 @@ const COUNTED: i64 = 100_000;
 /// Tags that one statement deletes.
 const TRIMMED_AT_ONCE: i32 = 1000;
 
-/// The weight of a fair key: how much of the queue it gets, compared with the other keys.
+/// The weight of a fair key: its part of the queue, compared with the other keys.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FairWeight {
     /// The key.
@@ -79,8 +79,8 @@ impl Store {
         Ok(admitted)
     }
 
-    /// Sets whether the jobs of a queue that have fair keys share it, and moves the waiting jobs. Returns how many moved. A reaper moves
-    /// those that are left. Jobs of paused keys stay parked until these are resumed.
+    /// Sets whether the jobs of a queue that have fair keys share it, and moves the waiting jobs. Returns how many moved. A
+    /// reaper moves the jobs that are left. Jobs of paused keys stay parked until these are resumed.
     ///
     /// # Errors
     /// [`Error::Locked`] if another session holds the row of the queue for longer than the lock timeout; or a statement failed.
@@ -100,8 +100,8 @@ impl Store {
         Ok(moved)
     }
 
-    /// Sets how much of a queue a fair key gets, compared with the other keys. The backlog follows at once. Returns the jobs
-    /// that have left the line, and then those that have come into it. A job can be both.
+    /// Sets the weight of a fair key: its part of a queue, compared with the other keys. The backlog changes its order
+    /// immediately. Returns the jobs that have left the line, and then the jobs that have come into the line. A job can be both.
     ///
     /// # Errors
     /// The weight is not valid, or the statement failed.
@@ -122,8 +122,8 @@ impl Store {
         Ok((parked, self.admit_changed(queue).await?))
     }
 
-    /// Pauses a fair key in a queue: none of its jobs starts until it is resumed. Returns whether that changed anything, and the jobs that
-    /// have left the line.
+    /// Pauses a fair key in a queue: no job of the key starts until the key is resumed. Returns whether that changed anything,
+    /// and the jobs that have left the line.
     ///
     /// # Errors
     /// The fair keys of the queue are only labels, or the statement failed.
@@ -161,7 +161,7 @@ impl Store {
         statement.fetch_all(&self.bounded).await.map_err(Error::sql("reading the weights of a queue"))
     }
 
-    /// What a parked job waits for.
+    /// The reasons why a parked job waits.
     pub(crate) async fn fair_share(&self, id: JobId) -> Result<Option<FairShare>, Error> {
         let statement = sqlx::query(include_str!("../sql/fair_share.sql")).bind(id.0).bind(COUNTED);
         let share = |row: PgRow| {
@@ -189,8 +189,8 @@ impl Store {
         }
     }
 
-    /// The jobs that come into the line because these runs have ended, or have follow-on jobs with fair keys. A reaper finds what is
-    /// missing after an error.
+    /// The jobs that come into the line because these runs have ended, or have follow-on jobs with fair keys. After an error, a
+    /// reaper finds the jobs that this call did not move.
     pub(crate) async fn admit_fair_after(&self, runs: &[FinishedRun], answers: &[Settled]) -> Vec<Waiting> {
         let ended =
             || runs.iter().zip(answers).filter(|(_, answer)| matches!(answer, Settled::Done | Settled::Already));

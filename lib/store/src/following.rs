@@ -1,5 +1,5 @@
-//! Jobs that follow from a success: made in the transaction that ends the run, or not at all. The end of a run in the
-//! transaction of its handler is here too.
+//! Jobs that follow from a success: they are made in the transaction that ends the run, or not at all. This file also has the end
+//! of a run in the transaction of its handler.
 
 use crate::{
     bounded::Bounded,
@@ -97,10 +97,10 @@ fn words(jobs: &[NewJob]) -> Result<String, sqlx::Error> {
     job_words::json(jobs.iter()).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
-/// Ends runs together with the jobs that follow from them. A run that cannot be written must not keep the other runs of
-/// its statement from being written. A run whose result or whose follow-on jobs the server refuses is dead, because
-/// another run would try the same, or it stays as it is. A run with a job whose unique key another transaction holds is left out: its row stays
-/// as it is, so the worker tries again.
+/// Ends runs together with the jobs that follow from them. A run that cannot be written must not block the other runs of its
+/// statement. A run whose result or whose follow-on jobs the server refuses is dead, because another run would try the same, or
+/// it stays as it is. A run with a job whose unique key another transaction holds is left out: its row stays as it is, so the
+/// worker tries again.
 pub(crate) async fn complete_then(
     pool: &Bounded,
     worker: WorkerId,

@@ -1,5 +1,5 @@
-//! Claims of HTTP workers. Each claim has an id, and the claim and the note which runs it has started are one transaction. So a
-//! worker that did not get the answer asks for it again.
+//! Claims of HTTP workers. Each claim has an id. One transaction contains the claim and the note about the runs that the claim
+//! has started. So a worker that did not get the answer can ask for it again.
 
 use crate::{
     claim::{TOKEN_AHEAD, claimed, limited},
@@ -72,7 +72,7 @@ pub struct RunFacts {
 }
 
 impl RunFacts {
-    /// What is left to the job if this attempt fails.
+    /// The attempts that the job has left if this attempt fails.
     #[must_use]
     pub fn tries(&self, of_fleet: Backoff) -> Tries {
         Tries {
@@ -212,8 +212,8 @@ impl Store {
         statement.fetch_all(connection).await.map_err(Error::sql(DOING))
     }
 
-    /// The answers with these runs were written; or, with `more`, they are being written and have so much more time. Returns the runs
-    /// that another session has locked: PostgreSQL does not know of them yet.
+    /// Notes that the answers with these runs were written. With `more`: the answers are being written, and get this additional
+    /// time. Returns the runs that another session has locked: For these runs, nothing was noted yet.
     ///
     /// # Errors
     /// The statement failed.

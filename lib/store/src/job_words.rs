@@ -1,4 +1,4 @@
-//! Jobs as JSON, with the words of a line of `leasehold enqueue --stdin`, for the function that knows all words.
+//! Jobs as JSON, with the field names of `leasehold enqueue --stdin`, for the SQL function that supports all fields.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use leasehold_core::{JobId, Kind, NewJob, ParentFailure, QueueName, Retry, Unique};

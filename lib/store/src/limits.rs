@@ -1,4 +1,4 @@
-//! Limits of keys: what an operator sets, and which jobs come back into the line when a key has room.
+//! Limits of keys: the limits that an operator sets, and the jobs that come back into the line when a key has room.
 //!
 //! `claim.rs` takes slots and tokens. This file never does.
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 const DOING: &str = "setting a limit";
 const REMOVING: &str = "removing a limit";
-/// The most jobs of one queue and kind that come into the line at once, for a key without a limit.
+/// The most jobs of one queue and kind that one call brings into the line, for a key without a limit.
 const ADMIT_MAX: i32 = 1000;
 /// How long a reaper waits for the claims under way, while no other claim begins. A claim waits for 50 ms at most.
 const APPLY_TIMEOUT: &str = "100ms";
@@ -28,7 +28,7 @@ pub struct KeyLimit {
     pub burst: Option<i32>,
 }
 
-/// A limit, and what it does at the moment.
+/// A limit, and its current effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LimitRecord {
     /// The key, or the pattern, which ends in `*`.
@@ -67,8 +67,8 @@ impl Store {
         self.admit_all(key).await
     }
 
-    /// Ends the limit of a key or a pattern. The jobs that wait for its room come into the line. Returns whether there was such a
-    /// limit.
+    /// Ends the limit of a key or a pattern. The jobs that wait for its room come into the line. Returns whether there was a
+    /// limit to remove.
     ///
     /// # Errors
     /// [`Error::Locked`] as for [`Store::set_limit`], or a statement failed. If the limit has ended, a reaper brings the jobs into the line.
@@ -96,7 +96,7 @@ impl Store {
         }
     }
 
-    /// The limits, by key: all of them, or that of one key or pattern.
+    /// The limits, by key: all limits, or the limit of one key or pattern.
     ///
     /// # Errors
     /// The statement failed.
@@ -115,7 +115,7 @@ impl Store {
         statement.fetch_all(&self.long_statements).await.map_err(Error::sql("reading limits"))
     }
 
-    /// What the limits of these keys mean at the moment: one answer for each key that has a limit.
+    /// The current effect of the limits of these keys: one answer for each key that has a limit.
     ///
     /// # Errors
     /// The statement failed.
@@ -188,14 +188,15 @@ impl Store {
         }
     }
 
-    /// The jobs that come into the line because these runs have ended. A reaper finds what is missing after an error.
+    /// The jobs that come into the line because these runs have ended. After an error, a reaper finds the jobs that this call did
+    /// not move.
     pub(crate) async fn admit_after(&self, runs: &[FinishedRun], answers: &[Settled]) -> Vec<Waiting> {
         let ended = runs.iter().zip(answers).filter(|(_, answer)| matches!(answer, Settled::Done | Settled::Already));
         let keys = self.limited_runs.ended(ended.map(|(run, _)| run.fence));
         self.admit(&keys).await.unwrap_or_default()
     }
 
-    /// Jobs that have come to the line, each with the limit key for whose room it waits. Admits those whose keys have room.
+    /// Jobs that have come to the line, each with the limit key for whose room it waits. Admits the jobs whose keys have room.
     pub(crate) async fn admit_placed(&self, placed: Vec<(Waiting, Option<String>)>) -> Vec<Waiting> {
         let mut keys: Vec<String> = placed.iter().filter_map(|(_, key)| key.clone()).collect();
         keys.sort_unstable();

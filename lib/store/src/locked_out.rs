@@ -4,7 +4,7 @@ use leasehold_ports::Enqueued;
 use sqlx::Row;
 use std::fmt;
 
-/// For how many locked things we look for the holder. Usually one transaction holds all of them.
+/// The number of locked rows or keys for which we search for the holder. Usually one transaction holds all of them.
 pub(crate) const HOLDERS_MAX: usize = 3;
 
 /// A session that holds a lock.
@@ -64,7 +64,7 @@ impl fmt::Display for Locked {
 /// All locked things of one call. The other parts of the call were done.
 #[derive(Debug)]
 pub struct LockedOut {
-    /// What the call was doing.
+    /// The action of the call.
     pub doing: &'static str,
     /// At least one, in order.
     pub held: Vec<Locked>,

@@ -211,7 +211,7 @@ impl Store {
     }
 }
 
-/// Applies what is missing, while the session has the lock of migrations.
+/// Applies the missing migrations and functions, while the session has the lock of migrations.
 async fn bring_up_to_date(session: &mut Session) -> Result<Schema, Error> {
     let sql = || Error::sql("migrating the schema");
     session.lock().await?;

@@ -6,7 +6,7 @@ use leasehold_core::QueueName;
 use serde::Serialize;
 use sqlx::{Row, postgres::PgRow};
 
-/// For how many minutes the times of jobs are kept.
+/// The number of minutes for which the times of jobs are kept.
 pub const MINUTES_KEPT: u32 = 24 * 60;
 /// The buckets of leasehold.minute for each doubling of a time.
 const BUCKETS_PER_DOUBLING: f64 = 8.0;
@@ -45,7 +45,7 @@ pub struct Quantiles {
 }
 
 impl Quantiles {
-    /// Of the numbers of values in buckets, which have their numbers in order.
+    /// From the number of values in each bucket, in the order of the buckets.
     fn of(buckets: &[i32], values: &[i64]) -> Option<Self> {
         let all: i64 = values.iter().sum();
         let at = |share: f64| {
@@ -84,8 +84,8 @@ fn queue_times(row: &PgRow) -> Result<QueueTimes, sqlx::Error> {
 }
 
 impl Store {
-    /// Adds up minutes that are over. Returns of how many queues and kinds in how many minutes, taken together: 0 if no job has ended
-    /// in a new minute, or if another process adds them up.
+    /// Adds up minutes that have ended. Returns of how many queues and kinds in how many minutes, taken together: 0 if no job has
+    /// ended in a new minute, or if another process adds them up.
     ///
     /// # Errors
     /// The statement failed.

@@ -140,9 +140,10 @@ impl Request<'_> {
     }
 }
 
-/// The fingerprints of the request, the one that is written first. A request with encrypted payloads gets a keyed one, because whoever reads a
-/// digest can test a guess of the request. The others are of earlier keys, and from before there were keys. A request without encrypted
-/// payloads has the same fingerprint in every process, whatever its keys.
+/// The fingerprints of the request, the one that is written first. A request with encrypted payloads gets a keyed fingerprint:
+/// with a plain digest, a reader of the table could test guesses of the request. The others are of earlier keys, and from before
+/// there were keys. A request without encrypted payloads has the same fingerprint in every process, even if the processes have
+/// different keys.
 fn fingerprints(store: &Store, key: &OnceKey, jobs: &[NewJob]) -> Vec<[u8; 32]> {
     let mut all = store.keys().fingerprints(&key.fingerprint);
     let is_encrypted = jobs.iter().any(|job| Encrypted::is(job.payload.get()));

@@ -1,5 +1,5 @@
-//! operation_new, operations, operation_take, operation_counted, operation_end, operation_cancel and operation_trim: bulk changes that a
-//! server does by itself. `operation_pages` has the work.
+//! operation_new, operations, operation_take, operation_counted, operation_end, operation_cancel and operation_trim: bulk
+//! changes that a server executes in the background. `operation_pages` has the code for one page.
 
 use crate::{
     connect::Store,
@@ -67,7 +67,7 @@ pub struct NewOperation<'a> {
     pub filter: String,
     /// Who has sent the request.
     pub actor: &'a str,
-    /// Where the work begins, as JSON.
+    /// The position at which the work begins, as JSON.
     pub cursor: String,
 }
 

@@ -196,7 +196,7 @@ impl managed::Manager for Manager {
     type Type = Session;
     type Error = Error;
 
-    /// Waits for a server that is starting up, until `acquire_timeout` is over.
+    /// Waits for a server that is starting up, for at most `acquire_timeout`.
     async fn create(&self) -> Result<Session, Error> {
         let (mut pause, longest) = CONNECT_BACKOFF;
         loop {
@@ -222,7 +222,8 @@ impl managed::Manager for Manager {
     }
 }
 
-/// Whether nobody listens there yet, the server is starting (57P03), or it has no free connection (53300).
+/// Whether no process listens there yet, the server is starting (57P03), or the server has no free connection
+/// (53300).
 fn is_starting(error: &Error) -> bool {
     match error {
         Error::Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,

@@ -1,4 +1,4 @@
-//! set_queue and queue_settings: what an operator says about a queue. dead_letter: what became of dead jobs.
+//! set_queue and queue_settings: the settings of a queue. dead_letter: the dead letters of dead jobs.
 
 use crate::{
     connect::Store,
@@ -71,7 +71,7 @@ pub struct DeadLetter {
 }
 
 impl Store {
-    /// Changes what is said about a queue.
+    /// Changes the settings of a queue.
     ///
     /// # Errors
     /// [`Error::Locked`] if another session holds the row of the queue for longer than the lock timeout; or the statement

@@ -1,8 +1,9 @@
-//! What the last statements found. It decides which variant of the next statement is sent.
+//! Remembers the findings of the last statements. They decide which variant of the next statement is sent.
 //!
-//! The statements that workers send most are made for what is usual. They wait for a locked row, because checking first whether
-//! each row is locked makes every job a fifth more expensive. They pass over jobs with rules that need more of the statement.
-//! When something else has been found, its variant is sent: at once, and then always as long as statements keep finding it.
+//! The statements that workers send most are optimized for the usual case. They wait for a locked row, because checking first
+//! whether each row is locked makes every job a fifth more expensive. They skip jobs with rules that need a longer statement.
+//! When a statement finds another case, the variant for this case is sent: immediately, and then for the next statements until
+//! they no longer find the case.
 
 use leasehold_core::QueueName;
 use std::{

@@ -1,4 +1,4 @@
-//! Finds the job for which PostgreSQL refuses a batch. Its error does not say which one it is.
+//! Finds the job for which PostgreSQL refuses a batch. The error of PostgreSQL does not say which job it is.
 
 use crate::{connect::Store, error::Error, locked::BATCH_LOCK_TIMEOUT};
 use leasehold_core::{NewJob, run_order};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 const DOING: &str = "looking for the job that is refused";
 
-/// For so long the search may take.
+/// The maximum duration of the search.
 const WITHIN: Duration = Duration::from_secs(30);
 
 impl Store {

@@ -1,7 +1,8 @@
-//! Enqueues jobs of which some depend on others, all of them in one statement.
+//! Enqueues a group of jobs, some of which depend on others, in one statement.
 //!
 //! If open transactions of other sessions hold some of the jobs, or their parents, the statement is sent again and again for
-//! `lock_timeout`, as for other jobs: see [`crate::locked`]. Then the error names what is held, and the session that holds it.
+//! `lock_timeout`, as for other jobs: see [`crate::locked`]. After that time, the error names the held jobs and keys, and the
+//! session that holds them.
 
 use crate::{
     connect::Store,
@@ -24,7 +25,7 @@ use tokio::time::sleep;
 /// How many times the statement is sent when the server rolls it back because of a conflict.
 const TRIES: u32 = 5;
 
-/// What becomes of the jobs that nobody holds when others are held.
+/// What happens to the free jobs when other jobs are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Others {
     /// They are enqueued, unless they depend on a job that is held.

@@ -1,5 +1,5 @@
-//! webhook_note, webhook_attempts, webhook_replayable and webhook_trim: the log of the deliveries of webhooks, and what an attempt
-//! says about an endpoint.
+//! webhook_note, webhook_attempts, webhook_replayable and webhook_trim: the log of the deliveries of webhooks, and the effect of
+//! an attempt on the state of its endpoint.
 
 use crate::{
     connect::Store,
