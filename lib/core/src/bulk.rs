@@ -1,4 +1,4 @@
-//! What an operator does to many jobs at once, and the filter that chooses them.
+//! Actions of an operator on many jobs in one call, and the filter that chooses the jobs.
 
 use crate::{
     names::{Kind, QueueName},
@@ -14,7 +14,7 @@ use std::time::Duration;
 pub enum BulkAction {
     /// Waiting jobs end. The workers of running jobs are told to stop.
     Cancel,
-    /// Finished jobs return to the line with all their attempts; scheduled jobs become due at once.
+    /// Finished jobs return to the line with all their attempts; scheduled jobs become due immediately.
     Retry,
     /// Waiting jobs get another priority or another queue.
     Place(Place),
@@ -91,8 +91,8 @@ impl BulkAction {
         }
     }
 
-    /// The states that a filter without states chooses. A retry chooses dead jobs only: nobody wants to run again by accident
-    /// what was cancelled on purpose.
+    /// The states that a filter without states chooses. A retry chooses dead jobs only: a job that was cancelled on purpose
+    /// must not run again by accident.
     #[must_use]
     pub const fn default_states(&self) -> &'static [State] {
         match self {

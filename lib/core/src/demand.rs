@@ -1,4 +1,4 @@
-//! The scaling signal: how many slots a queue could use now, and how many workers these are.
+//! The scaling signal: how many slots a queue could use now, and how many workers have these slots.
 
 use serde::Serialize;
 
@@ -35,7 +35,7 @@ impl Demand {
         (self.workers > 0 && self.slots > 0).then(|| self.slots as f64 / self.workers as f64)
     }
 
-    /// Whether there must be a worker: jobs could start, or run, also on workers that are draining.
+    /// Whether at least one worker is needed: jobs could start, or jobs run, also on workers that are draining.
     #[must_use]
     pub const fn is_active(&self) -> bool {
         self.demand > 0 || self.draining > 0

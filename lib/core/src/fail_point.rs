@@ -1,4 +1,4 @@
-//! The points between two writes. A process that dies at such a point leaves the second write undone.
+//! Fail points: the points between two writes. A process that dies at such a point leaves the second write undone.
 //!
 //! A test installs a hook and ends the process at one of these points. Other builds have no hook, and passing a point
 //! costs nothing: the feature `fail-points` is only for tests.

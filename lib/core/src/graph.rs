@@ -222,7 +222,7 @@ pub fn run_order(jobs: &[NewJob]) -> Result<Vec<usize>, Vec<usize>> {
         next += 1;
     }
     let Some(start) = open_parents.iter().position(|open| *open > 0) else { return Ok(order) };
-    // Each of the jobs that are left has a parent among them. So the way up from any of them ends in a cycle.
+    // Each of the jobs that are left has a parent among them. So the path from any of them to its parents ends in a cycle.
     let up = |nth: usize| {
         let parents = jobs[nth].depends_on.iter().filter_map(|id| places.get(id).copied());
         parents.into_iter().find(|&parent| open_parents[parent] > 0).unwrap_or(nth)

@@ -1,4 +1,4 @@
-//! The only place that spells Redis keys. `lua/README.md` says what each key holds.
+//! The names of all Redis keys. No other file builds such a name. `lua/README.md` says what each key holds.
 
 use leasehold_core::{QueueName, WorkerId};
 use serde::{Deserialize, Deserializer};
@@ -178,7 +178,7 @@ impl QueueKeys {
         self.key("bell")
     }
 
-    /// Hash: how often the line was read for a fill, and what the head refused during each reading.
+    /// Hash: how often the line was read for a fill, and the hints that the head refused during each reading.
     pub(crate) fn readings(&self) -> String {
         self.key("readings")
     }

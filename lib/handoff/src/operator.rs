@@ -14,7 +14,7 @@ use redis::Value;
 const QUEUES_IN_ONE_GO: usize = 500;
 
 impl Handoff {
-    /// What the head has of a job: for people who ask about the job.
+    /// The state of a job's hint in the head, for `explain`.
     ///
     /// # Errors
     /// If Redis does not answer in time.
@@ -38,7 +38,8 @@ impl Handoff {
         Ok(())
     }
 
-    /// Removes the waiting hints of a queue and what is known of its line. Leases stay. Workers and the next tick fill the head again.
+    /// Removes the waiting hints of a queue and the stored facts about its line. Leases stay. Workers and the next
+    /// tick fill the head again.
     ///
     /// # Errors
     /// Redis does not do it in time.
@@ -118,7 +119,7 @@ impl Handoff {
         })
     }
 
-    /// Several queues in numbers, `None` of those that have no keys here. It asks all of them in one go.
+    /// The numbers of several queues; `None` for a queue without keys in Redis. It asks all of them in one go.
     ///
     /// # Errors
     /// When Redis does not answer in time.
@@ -183,7 +184,7 @@ impl Handoff {
         Ok(used.into_iter().map(|(queue, _)| queue).collect())
     }
 
-    /// Forgets members of a queue wherever they are: ids, or whatever else got there.
+    /// Removes members from all keys of a queue: ids, or any other strings.
     ///
     /// # Errors
     /// When Redis does not do it in time.
@@ -212,8 +213,8 @@ impl Handoff {
         Ok(in_use)
     }
 
-    /// Takes the note of empty queues away. Keys are made before the note is, so one that came into use since it was
-    /// looked at shows now, and is noted again.
+    /// Takes the note of empty queues away. A process makes the keys of a queue before it notes the queue. So a queue
+    /// that came into use after the check has keys now, and is noted again.
     ///
     /// # Errors
     /// When Redis does not do it in time. It can be done again.

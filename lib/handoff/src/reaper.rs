@@ -19,7 +19,7 @@ const ADOPT_MAX: u32 = 500;
 
 /// A reading of a line and its fill take much less time.
 const READING_MS: u32 = 5_000;
-/// What scripts are told where there is no number or no place.
+/// The argument of a script for a missing number or a missing position.
 const NO_PLACE: &str = "-";
 
 impl Handoff {
@@ -136,8 +136,8 @@ impl Handoff {
         Ok(Tail { ready, filled_to: text(filled_to), scan_start: text(begins) })
     }
 
-    /// Reaper: how Redis holds the front of a line: the jobs without a hint, and whether the hints wait in order. Of `ready`,
-    /// only as many hints as the front has are looked at.
+    /// Reaper: how Redis holds the front of a line: the jobs without a hint, and whether the hints wait in order. Only as many
+    /// hints of `ready` as there are ids in the front are read.
     ///
     /// # Errors
     /// Redis does not answer in time.
@@ -156,8 +156,8 @@ impl Handoff {
         Ok(front_held(front, &scores, &waiting))
     }
 
-    /// Tells others where the line of a queue begins: for so long; or, if they go by something else already, instead of that
-    /// and for as long.
+    /// Shares the scan start of a line with other processes for `kept_for`. `None`: replaces a scan start that is shared already,
+    /// and keeps its remaining time.
     ///
     /// # Errors
     /// When Redis does not do it in time.
@@ -176,9 +176,9 @@ impl Handoff {
         Ok(())
     }
 
-    /// Appends those of `hints` that Redis does not hold to the head, up to the bound, if it is filled up to `from` and that
-    /// was less than [`EXTEND_FOR`] ago: they are what comes after that place in the line, and the line goes on behind
-    /// them. Then it is filled up to `to`, the place of the last one. It puts nothing right; a fill does.
+    /// Appends to the head the ids of `hints` that Redis does not hold, up to the bound. `hints` follow `from` in the line, and
+    /// the line continues behind them. Does this only if the head was filled up to `from` less than [`EXTEND_FOR`] ago. The
+    /// head is then filled up to `to`, the position of the last hint. An extension repairs nothing; a fill does.
     ///
     /// # Errors
     /// When Redis does not do it in time. It can be done again.
@@ -197,8 +197,8 @@ impl Handoff {
         Ok(Extended { pushed, held, changed })
     }
 
-    /// Makes the lists of a queue and its set of waiting hints agree, comparing id by id. A fill afterwards brings back
-    /// what was forgotten.
+    /// Makes the lists of a queue and its set of waiting hints agree, comparing id by id. A later fill brings back the removed
+    /// hints.
     ///
     /// # Errors
     /// When Redis does not do it in time. It can be done again.
@@ -260,8 +260,8 @@ const fn swept_of((orphans, readmitted, dropped): (u32, u32, u32)) -> Swept {
     Swept { orphans, readmitted, dropped }
 }
 
-/// Whether a fill leaves keys in any case: hints, or the flag that the line is longer. A queue that is filled with nothing may have
-/// no keys left, and is not noted.
+/// Whether a fill surely leaves keys: hints, or the flag that the line is longer. A queue that is filled with nothing may have no
+/// keys left, and is not noted.
 fn leaves_keys(hints: &[Hint], more: bool) -> bool {
     !hints.is_empty() || more
 }

@@ -12,16 +12,16 @@ use leasehold_ports::{Hint, Notice, Taken};
 use redis::Value;
 use std::time::Duration;
 
-/// A list of hints aside is as long as this part of the head at most: enough to start a worker of that kind on, and
-/// ten kinds that nobody serves do not double the memory that the head takes.
+/// The maximum length of a list of hints aside, as a part of the head. It is long enough to give a new worker of the kind
+/// its first jobs, and short enough that ten kinds without workers do not double the memory of the head.
 const ASIDE_PART_OF_HEAD: u32 = 8;
 
 impl Handoff {
     /// Leases `adopt` (which a blocking take moved to `claimed`) and up to `limit` more hints, those aside for `kinds`
-    /// first. An id of `adopt` that somebody else has taken over meanwhile is not in the answer.
+    /// first. An id of `adopt` that another process has already adopted is not in the answer.
     ///
     /// # Errors
-    /// When Redis does not do it in time. What it may have leased comes back when the lease runs out.
+    /// When Redis does not do it in time. Hints that the failed call has leased come back when their leases run out.
     pub async fn take(
         &self,
         queue: &QueueName,
@@ -46,7 +46,7 @@ impl Handoff {
         Ok(Taken { ids, aside: aside.iter().filter_map(|kind| kind.parse().ok()).collect(), low, paused })
     }
 
-    /// Sets the leases of running jobs, whether Redis knew them or not.
+    /// Sets the leases of running jobs, also of jobs that Redis does not hold.
     ///
     /// # Errors
     /// When Redis does not do it in time. PostgreSQL's lease is the one that counts.
@@ -131,7 +131,7 @@ impl Handoff {
     }
 
     /// The lock under which one worker at a time fills a head; free again after `ttl`, or when the fill is done. Whether
-    /// this call got it.
+    /// this call got the permission.
     ///
     /// # Errors
     /// When Redis does not answer in time.
@@ -158,7 +158,7 @@ impl Handoff {
         (self.inner.head_max / ASIDE_PART_OF_HEAD).max(1)
     }
 
-    /// Forgets members that are no ids at all: nobody could ever ack them.
+    /// Removes members that are no ids: no worker could ever ack them.
     pub(crate) async fn forget_strays(&self, queue: &QueueName, strays: Vec<Vec<u8>>) {
         if strays.is_empty() {
             return;
@@ -181,7 +181,7 @@ pub(crate) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What of these members are job ids, and what is not.
+/// Splits these members into job ids and other strings.
 pub(crate) fn parse_members(members: Vec<Vec<u8>>) -> (Vec<JobId>, Vec<Vec<u8>>) {
     let mut ids = Vec::with_capacity(members.len());
     let mut strays = Vec::new();

@@ -1,7 +1,7 @@
 //! Fills the head in Redis from the front of the line in PostgreSQL.
 //!
-//! One operation repairs every possible damage of Redis: it reads the first ids of the line, and pushes those that
-//! Redis does not hold. Between two fills, a head may be extended (`extend.rs`), which costs less and repairs nothing.
+//! One operation repairs every possible damage of Redis: it reads the first ids of the line, and pushes the ids that
+//! Redis does not hold. Between two fills, a head may be extended (`extend.rs`), which costs less but repairs nothing.
 //! This file owns the choice of kinds for a head. The statement owns the order of the line, the script owns the maximum
 //! of the head.
 
@@ -105,9 +105,9 @@ pub fn report_of(front: &Line, filled: Filled) -> HeadReport {
 
 /// Whether jobs of this kind belong in the head.
 ///
-/// Kinds that no worker serves stay in the line, where they cost nothing. So do kinds whose aside lists are full: one
-/// more hint would be taken, refused as foreign and deleted, again and again. If no worker is known (none has started
-/// yet, or Redis lost its data), no kind is left out.
+/// Kinds that no worker serves stay in the line, where they cost nothing. Kinds whose aside lists are full do not
+/// belong there either: each further hint would be taken, refused as foreign and deleted, again and again. If no worker
+/// is known (none has started yet, or Redis lost its data), no kind is left out.
 #[must_use]
 pub fn is_wanted(kind: &Kind, served: &Served, full: &BTreeSet<Kind>) -> bool {
     let is_served = match served {

@@ -12,10 +12,10 @@ use std::time::Duration;
 /// a head surveys the line.
 const SHARED_AT_MOST: usize = 500;
 
-/// How long other processes use what is shared.
+/// How long other processes use the shared scan start.
 #[derive(Clone, Copy, Debug)]
 pub enum Ttl {
-    /// As long as the earlier scan start.
+    /// The new scan start is valid for as long as the earlier one.
     Keep,
     /// A reaper shares at every tick: the text is needed until another reaper works.
     Reaper,

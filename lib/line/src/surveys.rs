@@ -1,11 +1,11 @@
-//! Where the lines begin, as far as this reaper knows, and in which lines something changed.
+//! Where the lines begin, as far as this reaper knows, and which lines have changed.
 //!
 //! A survey finds out where each line begins. For this, it must walk over all dead rows. While PostgreSQL can remove
 //! dead rows, the lines of all queues are surveyed once. From then on, whenever any transaction has ended, the lines
 //! are compared slice by slice with their last state (`slices.rs`), and only changed slices are surveyed again. While a
 //! transaction stays open, PostgreSQL cannot remove dead rows, and each survey takes longer than the one before. Then
-//! surveys run beside the ticks, for at most a fiftieth of the time. Between two surveys, each read of a line says how
-//! far its start has moved, and every line counts as changed.
+//! surveys run beside the ticks, for at most a fiftieth of the time. Between two surveys, each read of a line reports
+//! how far its start has moved, and every line counts as changed.
 
 use crate::{
     error::Error,
@@ -39,7 +39,7 @@ const COMMITS_WITHIN: TimeDelta = TimeDelta::milliseconds(250);
 /// A survey that takes this long is logged: an operator should know why the fleet becomes slow.
 const WORTH_A_WORD: Duration = Duration::from_secs(2);
 
-/// The rest between a survey and the next one. Zero: the next survey may run at once, and the result need not be
+/// The rest between a survey and the next one. Zero: the next survey may run immediately, and the result need not be
 /// cached.
 #[must_use]
 pub fn rest_after(took: Duration) -> Duration {
@@ -61,7 +61,7 @@ pub struct Surveys {
     slices: Slices,
     paused: BTreeSet<QueueName>,
     paused_kinds: BTreeSet<(QueueName, Kind)>,
-    /// Queues of which kinds were paused or resumed since the last call that took this set.
+    /// Queues in which kinds were paused or resumed since the last call that took this set.
     kinds_changed: BTreeSet<QueueName>,
     /// The snapshot at which the pauses were read.
     paused_seen: Option<Fingerprint>,
@@ -75,8 +75,8 @@ pub struct Surveys {
 }
 
 impl Surveys {
-    /// Surveys again if something may have changed and the rest is over. The earlier result stays valid until there is
-    /// a new one. `snapshot` says which transactions had ended before.
+    /// Surveys again if something may have changed and the pause has ended. The earlier result stays valid until there
+    /// is a new one. `snapshot` says which transactions had ended before.
     ///
     /// # Errors
     /// PostgreSQL does not answer, or the first survey is still in progress.
@@ -209,8 +209,8 @@ impl Surveys {
         std::mem::take(&mut self.changed)
     }
 
-    /// The queues of which kinds were paused or resumed, once: the set is empty afterwards. Redis may lack hints of these kinds,
-    /// because workers forget the hints that a pause refuses.
+    /// Takes the queues in which kinds were paused or resumed: the set is empty afterwards. Redis may lack hints of
+    /// these kinds, because workers forget the hints that a pause refuses.
     #[must_use]
     pub fn take_kinds_changed(&mut self) -> BTreeSet<QueueName> {
         std::mem::take(&mut self.kinds_changed)

@@ -1,6 +1,6 @@
 //! Writes the ends of runs that stopping workers left, because other transactions held locks on the jobs' rows.
 //!
-//! `expire` passes such runs over. A run whose row is still locked is tried again at the next tick.
+//! `expire` skips such runs. A run whose row is still locked is tried again at the next tick.
 
 use crate::{
     by_queue::by_queue,

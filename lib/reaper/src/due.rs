@@ -4,8 +4,8 @@
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The next moment, as far as this reaper knows. The clock of this process only says how long to wait. What is due, the database
-/// decides.
+/// The next moment, as far as this reaper knows. The clock of this process only says how long to wait. The database decides what
+/// is due.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Due {
     at: Option<Instant>,

@@ -1,12 +1,12 @@
 //! Ends runs whose lease has run out: the worker died, or could not reach PostgreSQL for too long.
 //!
-//! The statement decides what becomes of each job: queued, dead, or cancelled. A run whose row was locked a moment ago is
-//! spared (see `locked.rs`). This step asks only PostgreSQL, so a Redis that stalls does not delay the next run of this step.
-//! A second step, `TellExpired`, tells Redis: hints of jobs that wait again return to their heads, and Redis forgets the
-//! others.
+//! The statement decides the new state of each job: queued, dead, or cancelled. A run whose row was locked a moment ago is
+//! not expired yet (see `locked.rs`). This step uses only PostgreSQL, so a stalled Redis does not delay the next run of this
+//! step. A second step, `TellExpired`, updates Redis: hints of jobs that wait again return to their heads, and the hints of
+//! the other jobs are removed.
 //!
-//! While the guard in `expiry_guard.rs` forbids expiry, the step sends the statement for no row. If this statement is
-//! held up, somebody has locked the table, and the wait begins again.
+//! While the guard in `expiry_guard.rs` forbids expiry, the step sends the statement with a limit of no rows. If even this
+//! statement is blocked, somebody has locked the table, and the wait begins again.
 
 use crate::{
     by_queue::by_queue,
@@ -27,7 +27,7 @@ const HELD_UP: Duration = Duration::from_millis(500);
 /// Timeout of the statement that records that leases may expire. Only a lock on its row makes it slow.
 const WATCH_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Whether a lock held up the look at the leases.
+/// Whether a lock blocked the read of the leases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Look {
     Free,

@@ -1,5 +1,5 @@
-//! Adds the changes of the numbers of jobs to the counts. Without this step the numbers stay right, and reading them takes longer and
-//! longer.
+//! Adds the noted changes of the numbers of jobs to the stored counts. Without this step the numbers would still be right, but
+//! reading them would take longer and longer.
 
 use crate::{
     error::Error,

@@ -55,7 +55,8 @@ async fn one_queue(tick: &Tick, queue: &QueueName) -> Result<(), Error> {
         tick.counts.drifted(kind, things as u64);
     }
     let back: Vec<JobId> = plan.back.iter().map(|hint| hint.id).collect();
-    // Note the repair before it is made: afterwards the job may be claimed and finished at once, and has no row for the note.
+    // Note the repair before it is made: after the repair, the job may be claimed and finished immediately, and then has no row
+    // for the note.
     tick.note(&Mend { kind: Drift::LeaseInLine, done: "given back", state: Some(State::Queued) }, &back).await?;
     tick.note(&Mend { kind: Drift::LeaseMissing, done: "leased again", state: Some(State::Running) }, &plan.lapsed)
         .await?;

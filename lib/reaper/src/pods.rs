@@ -1,8 +1,8 @@
-//! Tells Kubernetes which pods to delete first when it has fewer workers to run: those whose workers have nothing to do, then those
-//! whose runs are the youngest. Kubernetes reads this from an annotation of each pod, its deletion cost.
+//! Tells Kubernetes which pods to delete first when it reduces the number of workers: first pods whose workers are idle, then
+//! pods with the youngest runs. Kubernetes reads this from an annotation of each pod, its deletion cost.
 //!
-//! One reaper of the fleet does this, which PostgreSQL elects. The step only looks at what workers announce anyway, and writes what
-//! differs. Nothing else depends on it: without it, Kubernetes chooses by the age of the pods.
+//! One reaper of the fleet does this; PostgreSQL elects it. The step only reads the announcements that workers make anyway, and
+//! writes the costs that differ. Nothing else depends on this step: without the step, Kubernetes chooses by the age of the pods.
 
 use crate::{
     error::Error,
@@ -87,7 +87,7 @@ impl PodsStep {
                 }
             }
             pod.clone_into(&mut self.after);
-            // A pod that is gone needs no cost, and the next round looks at a pod that somebody else has changed.
+            // A pod that no longer exists needs no cost. If somebody else has changed the pod, the next round tries again.
             if self.of.pods.write_cost(pod, cost).await? == CostWritten::Written {
                 tick.counts.changed(1);
             }
@@ -176,7 +176,7 @@ fn changes<'a>(pods: &'a [Pod], workers: &[WorkerRecord]) -> Vec<(&'a str, i32)>
     changes
 }
 
-/// The changes of one round: those behind the last pod first. So each pod has its turn, however many pods change all the time.
+/// The changes of one round: those behind the last pod first. So each pod has its turn, even if many pods change all the time.
 fn in_turn<'a>(changes: &'a [(&'a str, i32)], after: &str) -> impl Iterator<Item = (&'a str, i32)> + use<'a> {
     let (before, behind) = changes.split_at(changes.partition_point(|(pod, _)| *pod <= after));
     behind.iter().chain(before).copied().take(WRITES_OF_A_ROUND)

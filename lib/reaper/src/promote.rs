@@ -18,9 +18,9 @@ use leasehold_ports::{Hint, Promoted};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// While jobs wait to be moved, one of so many statements is for the shares of the queues.
+/// While due jobs remain, one statement out of this number is for the shares of the queues.
 const SHARE_EVERY: usize = 4;
-/// The most queues that one such statement looks at.
+/// The most queues that one such statement reads.
 const QUEUES_AT_ONCE: i64 = 50;
 
 #[derive(Debug, Default)]

@@ -57,7 +57,7 @@ impl Reaper {
         }
     }
 
-    /// Makes this reaper stand for election as the one that writes the deletion costs of pods.
+    /// Makes this reaper a candidate in the election of the reaper that writes the deletion costs of pods.
     #[must_use]
     pub fn with_pods(mut self, costs: PodCosts) -> Self {
         self.redis.slots.push(Slot::new(PodsStep::new(costs)));
@@ -83,8 +83,8 @@ impl Reaper {
         self
     }
 
-    /// Whether each queue has had its turn, and each line in which something changed was compared with its head. Where there
-    /// are many queues, this takes more than one tick.
+    /// Whether each queue has had its turn, and each line in which something changed was compared with its head. With many
+    /// queues, this takes more than one tick.
     #[must_use]
     fn is_through(&self) -> bool {
         self.redis.is_through() && self.around.shared.exchange().unfinished.is_empty()

@@ -1,8 +1,8 @@
 //! Moves the jobs of a line after the priority step of its queue has changed.
 //!
 //! The client that changes the step moves the waiting jobs itself. It may die half-way, it may find jobs locked, and a transaction
-//! that saw the old step may commit a job long after. So the change of the step is written down, and a reaper reads all jobs once
-//! more: at once, and again when every transaction that may have seen the old step has ended. See ADR 27.
+//! that saw the old step may commit a job long after. So the change of the step is stored, and a reaper reads all jobs two more
+//! times: immediately, and again when every transaction that may have seen the old step has ended. See ADR 27.
 //!
 //! The progress is in memory. A reaper that starts again begins from the first job.
 
@@ -17,7 +17,7 @@ use leasehold_ports::{ReaperStore, Reorder as Change};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
 
-/// Jobs that one statement looks at: some milliseconds of work.
+/// The number of jobs that one statement reads: some milliseconds of work.
 const BATCH: i64 = 1_000;
 /// For how long one run of the step moves jobs. The next run goes on.
 const RUN_FOR: Duration = Duration::from_secs(1);

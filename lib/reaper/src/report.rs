@@ -12,7 +12,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub struct StepReport {
     /// The step: survey, deferred, expire, promote, cancel, pauses, adopt, leases, head, sweep, pods, retain.
     pub step: &'static str,
-    /// The number of things that the step looked at.
+    /// The number of things that the step checked.
     pub found: u64,
     /// The number of things that the step changed.
     pub changed: u64,

@@ -1,4 +1,5 @@
-//! The values that steps exchange. Each value has one writer, or is a set that one step fills and another step empties.
+//! The values that steps exchange. Each value either has one writer, or is a set that one step fills and another step
+//! empties.
 //!
 //! No lock is held during a call to a store, with one exception: the survey and the head step share the surveys.
 

@@ -1,5 +1,5 @@
-//! The sides of a tick: PostgreSQL, the survey, and Redis. The side of a store first asks whether the store answers, and then
-//! starts the steps that need this store first.
+//! The sides of a tick: PostgreSQL, the survey, and Redis. The side of a store first checks whether the store answers, and
+//! then starts the steps that begin with this store.
 //!
 //! The side of PostgreSQL never waits for Redis or for the survey. So neither can delay `expire` and `promote`.
 
@@ -68,7 +68,7 @@ struct Answer {
     has_count_changes: bool,
 }
 
-/// What all sides use.
+/// The values that all sides use.
 pub(crate) struct Around {
     pub(crate) store: Arc<dyn ReaperStore>,
     pub(crate) handoff: Arc<dyn ReaperHead>,
@@ -191,7 +191,7 @@ impl PostgresSide {
     }
 }
 
-/// The jobs that become due. In a reaper that runs, this side has a loop of its own, which does not wait for the tick.
+/// The jobs that become due. In a running reaper, this side has a separate loop, which does not wait for the tick.
 pub(crate) struct DueSide {
     pub(crate) slot: Slot,
 }
@@ -201,14 +201,14 @@ impl DueSide {
         Self { slot: Slot::new(Promote::default()) }
     }
 
-    /// Moves all jobs that are due, and waits for it.
+    /// Moves all due jobs, and returns when this is done.
     pub(crate) async fn run(&mut self, around: &Around) -> Option<StepReport> {
         around.shared.due().take();
         self.slot.run(around.tick(&RedisLook::default())).await
     }
 }
 
-/// The schedules. In a reaper that runs, this side has a loop of its own, so a tick of a schedule is not late either.
+/// The schedules. In a running reaper, this side has a separate loop, so a tick of a schedule is not late either.
 pub(crate) struct FireSide {
     pub(crate) slot: Slot,
 }
@@ -218,7 +218,7 @@ impl FireSide {
         Self { slot: Slot::new(Schedules::default()) }
     }
 
-    /// Fires all schedules that are due, and waits for it.
+    /// Fires all due schedules, and returns when this is done.
     pub(crate) async fn run(&mut self, around: &Around) -> Option<StepReport> {
         let is_moment = around.shared.next_fire().take_if_now();
         self.slot.run(Tick { is_moment, ..around.tick(&RedisLook::default()) }).await
@@ -235,7 +235,7 @@ impl SurveySide {
         Self { slot: Slot::new(Survey::default()) }
     }
 
-    /// Runs the survey and waits for it.
+    /// Runs the survey to its end.
     pub(crate) async fn run(&mut self, around: &Around) -> Option<StepReport> {
         self.slot.run(around.tick(&RedisLook::default())).await
     }

@@ -1,7 +1,7 @@
-//! What a step is, and how a step runs in a task of its own.
+//! What a step is, and how a step runs in a separate task.
 //!
-//! Each step owns its memory. A step that is still at work when the next tick begins is left alone: the tick starts all
-//! other steps. So a step that hangs delays no other step.
+//! Each step owns its memory. If a step is still running when the next tick begins, the tick does not start it again, but
+//! starts all other steps. So a step that hangs delays no other step.
 
 use crate::{counts::measured, error::Error, report::StepReport, tick::Tick};
 use async_trait::async_trait;
@@ -54,8 +54,8 @@ pub(crate) trait Step: Send + Sync {
         Period::EveryTick
     }
 
-    /// How long after the start of a reaper the step first runs. Each statement is prepared when it first runs, so a step that
-    /// nobody waits for leaves the first second to the others.
+    /// How long after the start of a reaper the step first runs. Each statement is prepared when it first runs. So a step that
+    /// is not urgent starts after the first second.
     fn first_after(&self) -> Duration {
         Duration::ZERO
     }
@@ -65,7 +65,7 @@ pub(crate) trait Step: Send + Sync {
         true
     }
 
-    /// Does the work once. The counts of the tick say what was found and changed, also when the step fails half-way.
+    /// Does the work once. The counts of the tick have the findings and changes, also when the step fails half-way.
     async fn run(&mut self, tick: &Tick) -> Result<Ran, Error>;
 }
 
@@ -85,7 +85,7 @@ impl Slot {
         Self { idle: Some(Box::new(step)), at_work: None, due, has_run: false }
     }
 
-    /// Starts the step in its own task, unless it is still at work, not due, or not wanted.
+    /// Starts the step in its own task, unless it is still running, not due, or not wanted.
     pub(crate) async fn start(&mut self, tick: Tick) {
         if self.at_work.as_ref().is_some_and(AbortOnDropHandle::is_finished) {
             self.end().await;
@@ -119,7 +119,7 @@ impl Slot {
         report
     }
 
-    /// Runs the step now and waits for it.
+    /// Runs the step now, to its end.
     pub(crate) async fn run(&mut self, tick: Tick) -> Option<StepReport> {
         self.end().await;
         if !self.has_run {

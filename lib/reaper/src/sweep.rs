@@ -1,10 +1,10 @@
-//! Repairs in Redis what no other step finds: hints of jobs that are not in the line, leases of jobs that do not run, and lists
-//! that disagree with their set. In a queue with workers, the next claim drops such hints. This step is for queues that nobody
-//! takes from, and for damage.
+//! Repairs the faults in Redis that no other step finds: hints of jobs that are not in the line, leases of jobs that do not
+//! run, and lists that disagree with their set. In a queue with workers, the next claim drops such hints. This step is for
+//! queues without workers, and for damage.
 //!
-//! A queue is compared with PostgreSQL every ten seconds while Redis has keys of it, and sooner when its numbers disagree. If
-//! there are many hundred queues, some of them are compared every second, in turns. Only a fault that is seen twice, a tick
-//! apart, is repaired. The second look reads only the suspects. A wrong repair costs a claim or a fill, and nothing more.
+//! The step compares a queue with PostgreSQL every ten seconds while Redis has keys of the queue, and sooner when its numbers
+//! disagree. If there are many hundred queues, some of them are compared every second, in turns. Only a fault that two checks
+//! find, one tick apart, is repaired. The second check reads only the suspects. A wrong repair costs only a claim or a fill.
 
 use crate::{
     error::Error,
@@ -27,7 +27,7 @@ use tokio::time::Instant;
 const EVERY: Duration = Duration::from_secs(10);
 /// The time between two audits because of numbers that disagree: often the hints are only moving.
 const SURPLUS_EVERY: Duration = Duration::from_secs(2);
-/// The most queues that are compared in one tick. If there were so many, the next tick that compares comes after a pause.
+/// The most queues that are compared in one tick. After this many, the next comparison comes after a pause.
 const QUEUES_AT_ONCE: usize = 64;
 const PAUSE_BETWEEN: Duration = Duration::from_secs(1);
 /// The most runs that one sweep compares with Redis.
@@ -270,8 +270,8 @@ pub(crate) async fn look_at(store: &dyn ReaperStore, ids: &[JobId]) -> Result<Ha
     Ok(live)
 }
 
-/// Notes the repairs in the trails of live jobs, before the repairs are made: afterwards a job may be claimed and finished at
-/// once.
+/// Notes the repairs in the trails of live jobs, before the repairs are made: after a repair, the job may be claimed and
+/// finished immediately.
 async fn note(tick: &Tick, faults: &[Fault], runs: &[Lease]) -> Result<(), Error> {
     let mut mends = BTreeMap::<(Drift, Option<State>), Vec<(JobId, Option<Epoch>)>>::new();
     for fault in faults {

@@ -48,7 +48,7 @@ impl Lateness {
 pub struct StepTotals {
     /// The number of runs.
     pub runs: u64,
-    /// The number of things that the step looked at.
+    /// The number of things that the step checked.
     pub found: u64,
     /// The number of things that the step changed.
     pub changed: u64,
@@ -90,7 +90,7 @@ impl Watch {
         self.shared.pulse.since()
     }
 
-    /// The longest time without progress in a healthy reaper, whatever the stores do.
+    /// The longest time without progress in a healthy reaper, also when a store does not answer.
     #[must_use]
     pub const fn patience(&self) -> Duration {
         self.patience

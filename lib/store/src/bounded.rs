@@ -2,8 +2,7 @@
 //!
 //! A connection can die silently: a firewall drops it, or the machine at the other end disappears. The driver then waits for an
 //! answer for ever, and the worker holds results that other workers could have written. So every answer has a timeout. A
-//! connection that still owes an answer is closed and never used again. This is also true when the caller
-//! has gone away.
+//! connection with an outstanding answer is closed and never used again, also if the caller has stopped waiting.
 //!
 //! A statement can also wait at the server for a long time, for a row that another session has locked. The server
 //! cancels the statement a little before the client gives up (`statement_timeout`): the client learns the reason and

@@ -95,8 +95,8 @@ pub(crate) async fn attempt(state: Arc<WorkerState>, run: Run, reservation: Rese
     drop((slot, reservation));
 }
 
-/// Waits for a slot for a prefetched job. `None` means that this worker does not run the job: the worker stops, the job
-/// was told to stop, or the slots stay busy for longer than expected, and another worker may have a free slot.
+/// Waits for a slot for a prefetched job. `None` means that this worker does not run the job: the worker stops, the run was told
+/// to stop, or the slots stay busy for longer than expected, so that another worker may have a free slot.
 async fn wait_for_slot(
     state: &WorkerState,
     run: &Run,

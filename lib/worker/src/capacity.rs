@@ -1,8 +1,8 @@
 //! How many jobs of one queue this worker may hold: one for each slot, and a few more that are prefetched.
 //!
 //! The worker prefetches as many jobs as its slots will finish during one claim, or within [`PREFETCH_WINDOW`]. So small jobs are
-//! claimed and settled in batches much larger than the number of slots, slots do not stand still behind a slow link, and no long
-//! job is held that another worker could run.
+//! claimed and settled in batches much larger than the number of slots, a slow connection leaves no slot idle, and the worker
+//! holds no long job that another worker could run.
 
 use crate::shortage::Shortage;
 use leasehold_core::BATCH_MAX;
@@ -20,10 +20,11 @@ use tokio::{
     task::{Unconstrained, unconstrained},
 };
 
-/// A prefetched job should get a slot within this time: about one round trip to PostgreSQL on a busy day. Where a claim always
-/// takes longer, because PostgreSQL is far away, the window is as long as a claim and the hints for the next one take.
+/// A prefetched job should get a slot within this time: about one round trip to PostgreSQL on a busy day. If every claim takes
+/// longer, because PostgreSQL is far away, the window is the duration of a claim plus the time to get the hints for the next
+/// claim.
 const PREFETCH_WINDOW: Duration = Duration::from_millis(10);
-/// PostgreSQL is far away if even the shortest claims take as long as this. On a busy machine nearby, some are much shorter.
+/// PostgreSQL counts as far away if even the shortest claims take this long. On a busy machine nearby, some are much shorter.
 const FAR: Duration = Duration::from_millis(20);
 /// The longest window.
 const WINDOW_MAX: Duration = Duration::from_millis(250);
@@ -118,8 +119,8 @@ impl Capacity {
         self.has_claimed.swap(false, Ordering::Relaxed)
     }
 
-    /// Whether the jobs of a claim of this size get their slots in order. A large batch of small jobs is spared the turns, unless it
-    /// runs in one slot, one job after the other.
+    /// Whether the jobs of a claim of this size get their slots in order. A large batch of small jobs does not need this order,
+    /// unless the jobs run in one slot, one after the other.
     pub(crate) fn is_ordered(&self, jobs: usize) -> bool {
         jobs <= ORDERED_AT_MOST || self.count == 1 || self.is_strict()
     }
@@ -169,7 +170,7 @@ pub(crate) enum Slot {
 }
 
 impl Reservation {
-    /// Asks for a slot. Slots are given in the order of these calls, whichever task waits first.
+    /// Asks for a slot. Slots are given in the order of these calls, no matter which task waits first.
     pub(crate) fn slot(&self) -> Slot {
         if let Ok(slot) = Arc::clone(&self.0.slots).try_acquire_owned() {
             return Slot::Free(slot);
@@ -187,7 +188,7 @@ impl Reservation {
     /// Adds the duration of a run to the average.
     pub(crate) fn took(&self, time: Duration) {
         let time_ns = as_ns(time).max(1);
-        // Two runs that end at once may lose one of the two updates. The average is an estimate.
+        // If two runs end at the same moment, one of the two updates may be lost. The average is an estimate.
         let before = self.0.run_ns.load(Ordering::Relaxed);
         // A short first run counts as one of eight. Otherwise one very short run would make a new worker claim hundreds of jobs. A
         // long one counts fully: a new worker must not hold jobs ahead that would wait for its slots.
@@ -201,7 +202,7 @@ impl Reservation {
         self.0.patience()
     }
 
-    /// No slot was free within this time: runs now take at least that long, whatever the average says.
+    /// No slot was free within this time: runs now take at least this long, even if the average is shorter.
     pub(crate) fn slot_wait_timed_out(&self, waited: Duration) {
         self.0.run_ns.fetch_max(as_ns(waited), Ordering::Relaxed);
     }
@@ -232,7 +233,7 @@ fn ahead(slots: usize, window: Duration, run_ns: u64) -> usize {
 mod tests {
     use super::*;
 
-    /// Of a queue that is not strict.
+    /// The capacity of a queue that is not strict.
     fn capacity(slots: u32) -> Arc<Capacity> {
         let capacity = Capacity::new(slots, Arc::default());
         capacity.set_strict(false);

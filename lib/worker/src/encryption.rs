@@ -1,4 +1,4 @@
-//! The result of a job whose payload is encrypted in the store: encrypted before the settler has it.
+//! Encrypts the result of a job whose payload is encrypted in the store, before the settler gets the result.
 
 use leasehold_core::{JobId, Outcome};
 use leasehold_ports::{Class, Encrypt};

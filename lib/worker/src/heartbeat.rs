@@ -1,5 +1,5 @@
-//! Renews the leases of all runs, in both stores, each store in one batch. By a heartbeat at the latest, a worker
-//! learns that a lease is lost or that a cancel was requested.
+//! Renews the leases of all runs, in both stores, each store in one batch. At its next heartbeat at the latest, a
+//! worker learns that a lease is lost or that a cancel was requested.
 
 use crate::{
     run::{Run, StopReason},
@@ -87,7 +87,7 @@ async fn renew_leases(state: &WorkerState, due: &[Fence]) -> Option<usize> {
     Some(overdue)
 }
 
-/// Redis: these leases only keep other workers from claiming these jobs in vain.
+/// Redis: these leases only save other workers useless claims of these jobs.
 async fn renew_hints(state: &WorkerState, due: Vec<Run>) {
     if due.is_empty() || state.redis.is_unavailable() {
         return;

@@ -1,6 +1,6 @@
-//! Hints that PostgreSQL refused although their jobs wait in the line and this worker could run them. Another transaction
-//! has locked the row; or a job with the same unique key runs, of which only one may run; or a limit key has no token; or the job has
-//! crashed workers before and must wait until other such jobs have ended.
+//! Hints that PostgreSQL refused although their jobs wait in the line and this worker could run them. There are four reasons:
+//! another transaction has locked the row; a job with the same unique key runs, and only one of them may run; a limit key has no
+//! token; or the job has crashed workers before and must wait until other such jobs have ended.
 //!
 //! Such hints are parked here and tried again after a pause, so that they do not block the hints behind them. Redis
 //! keeps them leased, so that no fill puts them back into the head. If this worker has no time for them, the leases run
@@ -29,7 +29,7 @@ const LOCKED_AT_ONCE: usize = 500;
 /// The pause before jobs that crashed before are tried again: after one of them was claimed, and after none was
 /// claimed.
 const CRASHED_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
-/// How many of those jobs one statement tries: as many as may run at once, and one more in case the first job is
+/// How many of those jobs one statement tries: as many as may run at the same time, and one more in case the first job is
 /// locked.
 const CRASHED_AT_ONCE: usize = 11;
 const IN_DANGER_AT_ONCE: usize = 2;
@@ -43,9 +43,9 @@ pub enum Reason {
     KeyHeld,
     /// A limit key has no token. A claim may get one after this time.
     NoToken(Duration),
-    /// The job's lease has run out before: only a few such jobs run at once.
+    /// The job's lease has run out before: only a few such jobs run at the same time.
     Crashed,
-    /// The same, but one more crash ends the job: only one such job runs at once.
+    /// The same, but one more crash ends the job: only one such job runs at a time.
     InDanger,
 }
 

@@ -1,5 +1,5 @@
-//! Announces in Redis that this worker lives and which queues and kinds it serves. The worker makes this call whatever
-//! else happens, so the call also finds out when Redis is available again.
+//! Announces in Redis that this worker lives and which queues and kinds it serves. The worker makes this call in every state,
+//! so the call also finds out when Redis is available again.
 
 use crate::{jitter::Waits, worker_state::WorkerState};
 use chrono::{SecondsFormat, Utc};

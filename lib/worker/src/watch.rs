@@ -1,4 +1,4 @@
-//! What a worker does, for observers outside of the worker: its counters, its slots and its pulse.
+//! The counters, slots and pulse of a worker, for observers outside of the worker.
 
 use crate::{
     counters::Tally,

@@ -1,4 +1,4 @@
-//! The results of the checks: the checked things, the suspicions, the findings, and notes for an operator.
+//! The results of the checks: the number of checks, the suspicions, the findings, and notes for an operator.
 
 use leasehold_core::{Drift, JobId, QueueName};
 use serde::Serialize;

@@ -1,5 +1,4 @@
-//! Repairs what can be repaired, at once: first checks the stores, so that the damage is known, then runs every step of
-//! a reaper.
+//! Repairs damage immediately: first checks the stores, so that the damage is known, then runs every step of a reaper.
 
 use super::examination::examine_for;
 use crate::{error::Error, reaper::Reaper, settings::Settings};
@@ -52,8 +51,8 @@ where
     let (lease, tick_every) = (settings.lease, settings.tick);
     let mut reaper = Reaper::new(store_of_reaper, head_of_reaper, settings).for_doctor(missing);
     if is_any_overdue {
-        // No reaper was running, so nobody knows whether workers could renew these leases: the workers get the time of
-        // one lease.
+        // No reaper was running, so it is unknown whether workers could renew these leases: the workers get the time
+        // of one lease.
         let began = Instant::now();
         reaper.tick().await;
         while reaper.waits_to_expire() && began.elapsed() <= lease {

@@ -1,4 +1,4 @@
-//! File descriptor 3 of a command: lines of JSON, with which the command tells its progress and enqueues jobs.
+//! File descriptor 3 of a command: lines of JSON, with which the command reports its progress and enqueues jobs.
 
 use crate::run::Run;
 use leasehold_core::{FOLLOWING_MAX, FOLLOWING_MAX_BYTES, InvalidProgress, NewJob};
@@ -15,7 +15,7 @@ use tokio::{
 
 /// The number of the file descriptor in the command.
 pub(crate) const DESCRIPTOR: i32 = 3;
-/// The longest line: a payload of the full size, and the other words of a job.
+/// The longest line: a payload of the full size, and the other fields of a job.
 const LINE_MAX_BYTES: u64 = 1024 * 1024 + 64 * 1024;
 
 /// Reads a job from a JSON object, with the words of a line of `leasehold enqueue --stdin`.
@@ -33,7 +33,7 @@ struct Line {
     enqueue: Option<Box<RawValue>>,
 }
 
-/// A number, told in the words of JSON and not in those of Rust.
+/// A number. Its error message uses the terms of JSON and not the terms of Rust.
 fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
     let value = Option::<Value>::deserialize(from)?;
     value.map(|value| value.as_f64().ok_or_else(|| D::Error::custom("progress must be a number"))).transpose()
@@ -90,7 +90,7 @@ impl Channel {
                 Ok(Heard::Job(job)) => {
                     jobs += 1;
                     bytes += job.payload.get().len();
-                    // One job more than allowed is kept. The check of all of them then says what the limit is.
+                    // One job more than allowed is kept. The later check of all jobs then reports the limit.
                     if jobs <= FOLLOWING_MAX + 1 && bytes <= FOLLOWING_MAX_BYTES + LINE_MAX_BYTES as usize {
                         run.then(*job);
                     }
@@ -112,11 +112,11 @@ enum Heard {
     Done,
     /// A job to enqueue.
     Job(Box<NewJob>),
-    /// Nothing that a run can say: the line is ignored.
+    /// No known kind of line: it is ignored.
     BadProgress(InvalidProgress),
 }
 
-/// Does what a line says, except for a job to enqueue, which is the answer.
+/// Executes a line. A job to enqueue is only returned.
 fn hear(line: &[u8], read_job: Option<ReadJob>, run: &Run) -> Result<Heard, String> {
     if line.len() as u64 >= LINE_MAX_BYTES {
         return Err(format!("the line is longer than {LINE_MAX_BYTES} bytes"));

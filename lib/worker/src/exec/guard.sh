@@ -1,5 +1,5 @@
 # Ends the commands of a worker that was killed. This shell reads a pipe that the worker holds open. The pipe closes
-# when the worker ends, for whatever reason. The worker says which commands are running:
+# when the worker ends, for any reason. The worker says which commands are running:
 #
 #   run SLOT NAME      a command is about to be started, with LEASEHOLD_RUN=NAME in its environment
 #   group SLOT GROUP   the command was started, and leads this process group

@@ -18,7 +18,7 @@
 //! when they are interrupted. When the leader has ended, the rest of the group is killed: a job is over when its
 //! command says so. On Linux, the commands of a worker that gets KILL end too (`guard`).
 //!
-//! *File descriptor 3* (`channel`) takes lines of JSON. `{"progress": 0.4, "note": "…"}` tells how far the command is.
+//! *File descriptor 3* (`channel`) takes lines of JSON. `{"progress": 0.4, "note": "…"}` reports how far the command is.
 //! `{"enqueue": {…}}` enqueues a job in the transaction that ends this run as succeeded; if the run does not succeed, the job is
 //! not made. A line that cannot be read makes the job dead, since the next run would write the same.
 //!
