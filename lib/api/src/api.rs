@@ -1,4 +1,4 @@
-//! What all requests share.
+//! The state that all requests share.
 
 use crate::{
     auth::Auth,
@@ -121,7 +121,7 @@ impl Api {
         self.0.turns.wait(key).await
     }
 
-    /// What changes, for clients that watch.
+    /// The changes, for clients that watch.
     pub(crate) fn events(&self) -> &Arc<Hub> {
         &self.0.events
     }
@@ -131,7 +131,7 @@ impl Api {
         &self.0.operations
     }
 
-    /// Ready when the server stops: nobody waits any more.
+    /// Ready when the server stops, so that no request waits any longer.
     pub(crate) async fn stopping(&self) {
         self.0.dispatcher.stopping().await;
     }
@@ -141,7 +141,7 @@ impl Api {
         self.0.dispatcher.stop_waiting();
     }
 
-    /// Gives back what the server still holds.
+    /// Gives back the runs and hints that the server still holds.
     pub(crate) async fn stop(&self) {
         self.0.dispatcher.stop().await;
     }

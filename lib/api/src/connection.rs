@@ -1,8 +1,8 @@
 //! One connection of a client: its socket with time limits, and the claimed jobs whose answer may not have arrived.
 //!
 //! Hyper says that an answer was written. It cannot say that the client got the answer: the bytes may lie in a buffer of a machine
-//! whose process has just died. So the server looks at how the connection ends. A client that sends another request, or
-//! that closes its end in order, has read the answers before. A client that dies, or closes its end with unread bytes, resets the
+//! whose process has just died. So the server observes how the connection ends. A client that sends another request, or that
+//! closes its end in order, has read the answers before. A client that dies, or closes its end with unread bytes, resets the
 //! connection: then the jobs of the last answers are released.
 
 use crate::{
@@ -30,13 +30,14 @@ use tokio::{
 
 /// How many bytes one read of the socket takes.
 const READ_BYTES: usize = 16 * 1024;
-/// How long the server waits for the end of a connection that was told to close, before it believes that the client is well.
+/// How long the server waits for the end of a connection that was told to close, before it assumes that the client has the
+/// answer.
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
 /// How long a reset may take that follows the orderly end of the client's side: a dead client answers bytes with a reset.
 const RESET_WITHIN: Duration = Duration::from_millis(100);
 const RESET_LOOK: Duration = Duration::from_millis(10);
 
-/// What the server knows about a connection.
+/// The state of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Connection {
     /// A request is being handled.

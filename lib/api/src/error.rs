@@ -1,4 +1,4 @@
-//! What can go wrong before the first request.
+//! The errors before the first request.
 
 use std::{io, net::SocketAddr};
 
@@ -8,7 +8,7 @@ pub enum Error {
     /// The address cannot be bound.
     #[error("cannot listen on {address}: {source}")]
     Bind {
-        /// Where the process was to listen.
+        /// The address on which the process should listen.
         address: SocketAddr,
         /// Why the process cannot listen there.
         source: io::Error,

@@ -92,7 +92,7 @@ impl Code {
     fn retry_after_s(self) -> Option<u64> {
         match self {
             Self::Locked | Self::Unavailable | Self::OutcomeUnknown => Some(1),
-            // With jitter, so that refused clients do not return all at once.
+            // With jitter, so that refused clients do not all return at the same moment.
             Self::TooManyRequests => Some(rand::random_range(1..=5)),
             _ => None,
         }

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use std::{collections::BTreeMap, ops::RangeInclusive, str::FromStr, time::Duration};
 
-/// The fields of an object that have not been read yet, and what is wrong with those that have.
+/// The fields of an object that have not been read yet, and the problems of the fields that have been read.
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
     prefix: String,
@@ -136,12 +136,12 @@ impl Fields {
         self.bad.is_empty()
     }
 
-    /// Adds what is wrong elsewhere in the request.
+    /// Adds a problem from another part of the request.
     pub(crate) fn add(&mut self, bad: impl IntoIterator<Item = Detail>) {
         self.bad.extend(bad);
     }
 
-    /// What is wrong, with the fields that nobody has asked for.
+    /// All problems, including unknown fields.
     pub(crate) fn into_details(mut self) -> Vec<Detail> {
         for name in std::mem::take(&mut self.left).into_keys() {
             let name = name.replace('~', "~0").replace('/', "~1");

@@ -16,7 +16,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// What probes and Prometheus ask for again and again.
+/// The paths that probes and Prometheus request all the time.
 const UNTRACED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 /// The longest id that a client may give a request, in bytes.
 const REQUEST_ID_MAX_BYTES: usize = 128;

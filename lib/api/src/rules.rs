@@ -1,4 +1,4 @@
-//! Limits and schedules: what is set once and holds for many jobs.
+//! Limits and schedules: rules that are set once and hold for many jobs.
 
 use crate::{
     answer::ok,

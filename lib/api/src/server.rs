@@ -131,7 +131,7 @@ impl Server {
     }
 }
 
-/// What all connections share.
+/// The state that all connections share.
 #[derive(Clone)]
 struct Served {
     router: Router,

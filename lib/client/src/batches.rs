@@ -10,7 +10,7 @@ use tokio::time::Instant;
 const LOOK_MIN: Duration = Duration::from_millis(20);
 const LOOK_MAX: Duration = Duration::from_millis(500);
 
-/// What the cancel of a batch did.
+/// The result of the cancel of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CancelledBatch {
     /// Jobs that are cancelled.
@@ -75,7 +75,7 @@ impl Client {
     }
 
     /// Cancels the live jobs of a batch, as [`Client::cancel`] does. Returns how many jobs this call has cancelled, and how
-    /// many run and are told to stop.
+    /// many running jobs were told to stop.
     ///
     /// # Errors
     /// [`Error::Locked`] if open transactions of other sessions hold some of the jobs; all others are cancelled. Or PostgreSQL

@@ -190,7 +190,7 @@ impl Client {
         }
     }
 
-    /// Pushes hints for jobs of a queue that have come into the line, and forgets those of jobs that have left it.
+    /// Pushes hints for jobs of a queue that have come into the line, and removes the hints of jobs that have left the line.
     pub(crate) async fn tell_of_admitted(&self, queue: &QueueName, admitted: &[Waiting]) {
         let Some(hints) = &self.hints else { return };
         let gone: Vec<JobId> = admitted.iter().filter(|job| !job.is_in_line).map(|job| job.id).collect();
@@ -267,8 +267,8 @@ impl Client {
         Ok(Some(Explanation::of(&Facts { moment, position, workers, last_served, parents, hint })))
     }
 
-    /// Cancels jobs: waiting jobs end at once; the workers of running jobs are told to stop. An id that belongs to no
-    /// job is not in the answer.
+    /// Cancels jobs: waiting jobs end immediately; the workers of running jobs are told to stop. An id that belongs to no job is
+    /// not in the answer.
     ///
     /// # Errors
     /// PostgreSQL fails.
@@ -279,8 +279,8 @@ impl Client {
         Ok(answers)
     }
 
-    /// Puts finished jobs back into the line with all their attempts, and scheduled jobs at once. Jobs in other states,
-    /// and ids that belong to no job, are not in the answer.
+    /// Puts finished jobs back into the line with all their attempts. Also puts scheduled jobs into the line immediately. Jobs
+    /// in other states, and ids that belong to no job, are not in the answer.
     ///
     /// # Errors
     /// PostgreSQL fails, or a live job has taken the unique key of one of the jobs.
@@ -295,8 +295,8 @@ impl Client {
         Ok(answers)
     }
 
-    /// Pauses a queue: none of its jobs is claimed until the queue is resumed; running jobs continue. Returns whether
-    /// that changed anything.
+    /// Pauses a queue: no job of the queue is claimed until the queue is resumed; running jobs continue. Returns whether that
+    /// changed anything.
     ///
     /// # Errors
     /// PostgreSQL fails.
@@ -332,8 +332,9 @@ impl Client {
         Ok(changed)
     }
 
-    /// Pauses a kind in a queue: none of its jobs is claimed in this queue until the kind is resumed; running jobs, and jobs of other
-    /// kinds, continue. Neither the queue nor the kind needs to have a job. Returns whether that changed anything.
+    /// Pauses a kind in a queue: no job of the kind is claimed in this queue until the kind is resumed. Running jobs continue,
+    /// and jobs of other kinds are claimed. Neither the queue nor the kind needs to have a job. Returns whether that changed
+    /// anything.
     ///
     /// # Errors
     /// PostgreSQL fails.
@@ -361,8 +362,8 @@ impl Client {
         Ok(self.store.paused_kinds(queue).await?)
     }
 
-    /// Pushes the hints of the first jobs of a kind that was just resumed, so that workers need not wait for a tick of a reaper. The
-    /// tick fills the head with the others.
+    /// Pushes the hints of the first jobs of a kind that was just resumed, so that workers need not wait for a tick of a reaper.
+    /// The next tick of the reaper fills the head with the other jobs.
     async fn push_first(&self, queue: &QueueName, kind: &Kind) {
         let Some(hints) = &self.hints else { return };
         let stretch = Stretch { kind: kind.clone(), scan_start: None };
@@ -421,7 +422,7 @@ pub(crate) fn may_have_been_written(error: &leasehold_ports::Error) -> bool {
         None => return true,
     };
     match source {
-        // The server has refused the statement, unless the server was stopped meanwhile.
+        // The server has refused the statement, unless it was stopped during the call.
         sqlx::Error::Database(said) => {
             said.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08"))
         }

@@ -1,4 +1,4 @@
-//! What an error of a server means, and what to do about it, in one line without secrets.
+//! Explains an error of a server, and the remedy, in one line without secrets.
 
 use crate::Config;
 use secrecy::ExposeSecret;
@@ -161,7 +161,7 @@ fn one_line(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// The error line of a Redis that has reached its maxclients is lost, because Redis closes the connection at once.
+    /// The error line of a Redis that has reached its maxclients is lost, because Redis closes the connection immediately.
     #[test]
     fn a_redis_that_closes_new_connections_is_told_from_one_that_is_not_there() {
         for said in [

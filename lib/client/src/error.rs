@@ -1,4 +1,4 @@
-//! What can go wrong for a program that uses Leasehold.
+//! The errors for a program that uses Leasehold.
 
 use crate::{Config, ConfigError};
 use leasehold_core::{InvalidBulk, InvalidGraph, InvalidJob, InvalidName, JobId};
@@ -7,7 +7,7 @@ use leasehold_schedule::InvalidTiming;
 use leasehold_store::LockedOut;
 use std::{error::Error as StdError, fmt, io, net::SocketAddr, sync::Arc};
 
-/// What went wrong, and what was being done.
+/// The cause of the error, and the failed action.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -39,7 +39,7 @@ pub enum Error {
     /// The client is of a queue in memory, which has no batches.
     #[error("batches need PostgreSQL; this client is of a queue in memory")]
     NoBatches,
-    /// The time of a wait was over before all jobs of the batch had ended.
+    /// The timeout of a wait passed before all jobs of the batch had ended.
     #[error("the batch {0:?} has live jobs, and the time is over")]
     BatchTimedOut(String),
     /// The filter of a bulk change cannot be used. Nothing was changed.
@@ -139,7 +139,7 @@ pub struct StoreError(Arc<Cause>);
 enum Cause {
     Postgres(leasehold_store::Error),
     Redis(leasehold_handoff::Error),
-    /// Of a store that is neither, such as a store in memory.
+    /// An error of another store, such as a store in memory.
     Other(leasehold_ports::Error),
 }
 
@@ -166,7 +166,7 @@ impl StoreError {
         }
     }
 
-    /// Whether an open transaction of another session was in the way for longer than the call waits.
+    /// Whether an open transaction of another session blocked the call for longer than the call waits.
     #[must_use]
     pub fn may_be_locked(&self) -> bool {
         matches!(&*self.0, Cause::Postgres(error) if error.may_be_locked())
@@ -181,7 +181,7 @@ impl StoreError {
         }
     }
 
-    /// What PostgreSQL says about a value that it refuses: the caller is wrong.
+    /// PostgreSQL's message about a value that it refuses: the mistake is the caller's.
     #[must_use]
     pub fn refused_value(&self) -> Option<String> {
         match &*self.0 {

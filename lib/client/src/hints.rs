@@ -1,5 +1,5 @@
 //! Sends hints and notices to Redis while Redis answers. Everything here only makes jobs start sooner: the next fill of the
-//! head finds a job without a hint. So nothing here may fail a call or delay a call for long.
+//! head finds a job without a hint. So an error here must not fail a call, and must not delay a call for long.
 
 use leasehold_core::{JobId, QueueName};
 use leasehold_ports::{ClientHead, Error, Hint, Notice};

@@ -1,5 +1,6 @@
-//! Bulk changes that servers do by themselves. Each is a row in PostgreSQL with a cursor. A server takes it for a lease, and changes one page
-//! after another; when the server dies, another one goes on behind the last page. The pages are those of [`Bulk`].
+//! Bulk changes that servers execute in the background. Each operation is a row in PostgreSQL with a cursor. A server takes the
+//! operation on a lease, and changes one page after another. If the server dies, another server continues after the last page.
+//! The pages are the pages of [`Bulk`].
 
 use crate::{
     Bulk, BulkCursor, Client, Error,
@@ -12,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// For how long a server has an operation without a word. A page takes a tenth of a second.
+/// How long a server keeps an operation without a renewal. A page takes a tenth of a second.
 const LEASE: Duration = Duration::from_secs(15);
-/// Jobs that one transaction revives.
+/// The number of jobs that one transaction revives.
 const REVIVED_PAGE: i64 = 500;
 /// Locked jobs that are tried again in one transaction.
 const TRIED_AT_ONCE: usize = 1_000;
@@ -73,12 +74,12 @@ pub struct OperationRun {
     is_counted: bool,
 }
 
-/// What a step of an operation has found.
+/// The result of a step of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperationStep {
     /// There is more to do.
     More,
-    /// All jobs were looked at. This number of them are locked by other sessions and were not changed.
+    /// All jobs were read. This number of them are locked by other sessions and were not changed.
     Complete {
         /// The locked jobs.
         locked: usize,
@@ -96,7 +97,7 @@ impl OperationRun {
         self.fence.id
     }
 
-    /// What the next page does; `None`: only locked jobs are left.
+    /// The work of the next page; `None`: only locked jobs are left.
     fn work(&self) -> Option<PageWork> {
         let cursor = self.bulk.cursor();
         let after = cursor.after;
@@ -161,7 +162,7 @@ impl Client {
     /// Does the next part of an operation: one page.
     ///
     /// # Errors
-    /// PostgreSQL fails. The pages before are done. The call can be made again as long as the lease lasts.
+    /// PostgreSQL fails. The pages before are done. The call can be repeated until the lease runs out.
     pub async fn operation_step(&self, run: &mut OperationRun) -> Result<OperationStep, Error> {
         if !run.is_counted {
             let total = self.bulk_counts(&run.bulk).await?.iter().map(|count| count.count).sum();
@@ -228,7 +229,7 @@ impl Client {
         Ok(step)
     }
 
-    /// Ends an operation, or gives it back so that another server goes on with it.
+    /// Ends an operation, or gives it back so that another server continues it.
     ///
     /// # Errors
     /// PostgreSQL fails.

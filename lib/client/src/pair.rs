@@ -1,4 +1,4 @@
-//! A pair of stores: one PostgreSQL and the Redis beside it. Wherever both go together they go as a [`Pair`].
+//! A pair of stores: one PostgreSQL and its Redis. Code that needs both gets them as a [`Pair`].
 
 use crate::{Config, ConfigError, Error};
 use leasehold_handoff::{Handoff, Settings};
@@ -73,8 +73,8 @@ impl Pair {
 }
 
 impl Pair {
-    /// Gauges of the queues and of the schedules, from PostgreSQL; and from Redis, how many workers serve each queue. `shown`: which
-    /// queues have series of their own.
+    /// Gauges of the queues and of the schedules, from PostgreSQL; and from Redis, how many workers serve each queue. `shown`:
+    /// which queues have separate series.
     #[must_use]
     pub fn queues(&self, shown: ShownQueues) -> Queues {
         let (store, handoff) = (self.store.clone(), self.handoff.clone());

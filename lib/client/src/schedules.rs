@@ -20,8 +20,8 @@ impl Client {
         Ok(&self.pair().ok_or(Error::NoSchedules)?.store)
     }
 
-    /// Makes a schedule, or changes the one of this name at once. A paused schedule stays paused. With the same timing, the
-    /// next tick stays, so a program may set its schedules at each start.
+    /// Makes a schedule, or immediately changes the schedule of this name. A paused schedule stays paused. With the same
+    /// timing, the next tick stays, so a program may set its schedules at each start.
     ///
     /// # Errors
     /// [`Error::Timing`] or [`Error::Invalid`] before anything is written, or PostgreSQL fails.
@@ -42,7 +42,7 @@ impl Client {
         Ok(self.postgres()?.schedules(None).await?)
     }
 
-    /// One schedule; `None` if there is none of this name.
+    /// One schedule; `None` if there is no schedule of this name.
     ///
     /// # Errors
     /// PostgreSQL fails.

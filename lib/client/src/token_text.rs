@@ -59,7 +59,7 @@ fn fill(bytes: &mut [u8]) -> Result<(), std::io::Error> {
     SysRng.try_fill_bytes(bytes).map_err(|error| std::io::Error::other(error.to_string()))
 }
 
-/// The id of a text in the form of a token, and the hash of the text. Says nothing about whether there is such a token.
+/// The id of a text in the form of a token, and the hash of the text. This does not check whether the token exists.
 #[must_use]
 pub fn read_token(text: &str) -> Option<(&str, TokenHash)> {
     let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;

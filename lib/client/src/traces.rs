@@ -1,4 +1,4 @@
-//! The span around a call that enqueues, and what its jobs store of it.
+//! The span around a call that enqueues, and the trace context that its jobs store.
 
 use crate::Error;
 use leasehold_core::NewJob;
@@ -35,7 +35,8 @@ impl Answers for Once {
 }
 
 impl Sending {
-    /// Begins the span, if traces are on. If it is sampled, the jobs belong to it: all that do not belong to another trace already.
+    /// Begins the span, if traces are on. If the span is sampled, its jobs belong to its trace, except for jobs that already
+    /// belong to another trace.
     #[must_use]
     pub fn begin(jobs: &[NewJob]) -> Option<Box<Self>> {
         // A plain call reads one flag.

@@ -1,4 +1,5 @@
-//! Announces the clients of this server in Redis, as workers announce themselves, and hears which of them were drained elsewhere.
+//! Announces the HTTP workers of this server in Redis, as other workers announce themselves, and receives notices that some of
+//! them were drained through another server.
 
 use super::{dispatcher::Shared, workers::HOLDS_FOR};
 use futures_util::future::join_all;
@@ -17,7 +18,7 @@ pub(super) fn name() -> String {
     format!("{}:{}", host.trim(), std::process::id())
 }
 
-/// Announces the workers that live, and withdraws the others; at the end all of them.
+/// Announces the live workers, and withdraws dead workers. At the end it withdraws all of them.
 pub(super) async fn announce(shared: Arc<Shared>, head: Arc<dyn WorkerHead>) {
     loop {
         let is_stopping = tokio::select! {
@@ -50,7 +51,7 @@ pub(super) async fn announce(shared: Arc<Shared>, head: Arc<dyn WorkerHead>) {
     }
 }
 
-/// One record for each set of queues and kinds: what a thousand clients serve is remembered once.
+/// One record for each set of queues and kinds: a thousand clients with the same set need only one record.
 fn that_differ(records: &[WorkerRecord]) -> Vec<WorkerRecord> {
     let mut seen = BTreeSet::new();
     let is_new = |record: &&WorkerRecord| {

@@ -1,4 +1,5 @@
-//! What the lanes share, and the tasks beside them: releases of runs whose answers did not arrive, notices, and the health of Redis.
+//! The state that the lanes share, and the other tasks: releases of runs whose answers did not arrive, notices, and the health of
+//! Redis.
 
 use super::{
     announce::{announce, hear_drains, name},
@@ -44,7 +45,7 @@ const LAST_RELEASES: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(crate) struct Dispatcher(Arc<Shared>);
 
-/// What the lanes share.
+/// The state that the lanes share.
 pub(super) struct Shared {
     pub(super) store: Store,
     /// `None` without `redis.url`: claims go to the line.
@@ -149,7 +150,7 @@ impl Dispatcher {
             }
         };
         let answer = match answer {
-            // The same claim may have got jobs at another server meanwhile.
+            // The same claim may have got jobs at another server in the meantime.
             Ok(claimed) if is_named && claimed.runs.is_empty() && !self.0.stopping.is_cancelled() => {
                 Ok(self.0.recall(&asked).await?.unwrap_or(claimed))
             }
@@ -235,7 +236,8 @@ impl Dispatcher {
     }
 }
 
-/// A request that waits for its lane. If its client goes, the lane forgets the claim at once: the same claim may wait for its turn.
+/// A request that waits for its lane. If its client disconnects, the lane forgets the claim immediately: the same claim may wait
+/// for its turn.
 struct AwaitedAnswer {
     answer: oneshot::Receiver<Result<Claimed>>,
     mailbox: Arc<Mailbox>,
@@ -294,7 +296,7 @@ impl Shared {
         timeout_at(until + TURN_PATIENCE, self.claims.wait(&key)).await.map_err(late)
     }
 
-    /// The runs of an earlier claim of this id, handed over again. No run of the worker is released meanwhile.
+    /// The runs of an earlier claim of this id, handed over again. During this, no run of the worker is released.
     async fn recall(&self, claim: &HttpClaim) -> Result<Option<Claimed>> {
         let _turn = self.handovers.wait(&claim.worker.0.to_string()).await;
         let runs = self.store.recall_http(claim).await?;
@@ -315,7 +317,7 @@ impl Shared {
         self.lanes().values().for_each(|mailbox| mailbox.poke());
     }
 
-    /// Whether the lane of this queue may end: nobody has put a claim into its mailbox. A later claim gets a new lane.
+    /// Whether the lane of this queue may end: its mailbox has no new claim. A later claim gets a new lane.
     pub(super) fn may_end(&self, queue: &QueueName, mailbox: &Mailbox) -> bool {
         let mut lanes = self.lanes();
         let may_end = mailbox.is_empty();

@@ -13,7 +13,7 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-/// A run that is to be released, and the position of its job in the line.
+/// A run that must be released, and the position of its job in the line.
 #[derive(Clone, Debug)]
 pub(crate) struct Release {
     pub(crate) queue: QueueName,
@@ -21,13 +21,13 @@ pub(crate) struct Release {
     pub(crate) line_at: DateTime<Utc>,
 }
 
-/// What is to become of a run whose answer may not have arrived.
+/// What will happen to a run whose answer may not have arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
-    /// The run is in the answer of this number. A claim that is sent again hands its runs over again, and the end of the connection of
-    /// the earlier answer then says nothing about them.
+    /// The run is in the answer of this number. If the claim is sent again, its runs are in a new answer. The end of the
+    /// connection of the earlier answer then has no meaning for them.
     InAnswer(u64),
-    /// The run is to be released. If the run is handed over again before that, the run stays.
+    /// The run will be released, unless another answer contains it before that.
     Lost,
 }
 
@@ -113,7 +113,7 @@ impl HandedOver {
         Self { number, runs, unconfirmed: Arc::clone(unconfirmed) }
     }
 
-    /// The answer was written to its end. The client may get it, or not.
+    /// The answer was written completely. It is not known whether the client gets it.
     pub(crate) fn written(&self) {
         self.unconfirmed.deliveries.written(self.number);
     }

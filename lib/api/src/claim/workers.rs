@@ -1,8 +1,9 @@
 //! The HTTP workers that this server knows: what they claim, which runs they hold, and which of them are drained.
 //!
-//! Each is announced in Redis as other workers are: so a list of workers shows them, `explain` counts them, and the fill of a head leaves
-//! out no kind that they serve. A worker is announced while it lives: it waits, it has claimed a moment ago, or it got all jobs that it
-//! asked for and still holds some. A worker that only renews and claims nothing although it has room is not alive.
+//! Each of them is announced in Redis like other workers. So a list of workers shows them, `explain` counts them, and the fill of
+//! a head leaves out no kind that they serve. A worker is announced while it is alive: it waits, it has claimed a moment ago, or
+//! it got all jobs that it asked for and still holds some. A worker that only renews and claims nothing although it has room is
+//! not alive.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use leasehold_core::{Fence, Kind, QueueName, WorkerId};
@@ -54,7 +55,7 @@ impl Seen {
 pub(crate) struct HttpWorkers {
     seen: Mutex<HashMap<WorkerId, Seen>>,
     drained: Mutex<HashSet<WorkerId>>,
-    /// Some worker is to be announced.
+    /// A worker must be announced.
     news: Notify,
 }
 
@@ -166,13 +167,13 @@ impl HttpWorkers {
         self.drained().contains(&worker)
     }
 
-    /// Ready when a worker is to be announced at once.
+    /// Ready when a worker must be announced immediately.
     pub(super) async fn news(&self) {
         self.news.notified().await;
     }
 
-    /// The workers that are to be announced now, each with whether a claim of it waits or came since the announcement before; and those
-    /// that have died.
+    /// The workers that must be announced now, each with the fact whether a claim of it waits or came since the last
+    /// announcement; and the workers that have died.
     pub(super) fn due(&self, server: &str) -> (Vec<(WorkerRecord, bool)>, Vec<WorkerRecord>) {
         let (now, drained) = (Instant::now(), self.drained().clone());
         let (mut due, mut gone, mut over) = (Vec::new(), Vec::new(), Vec::new());
@@ -230,7 +231,7 @@ fn record(id: WorkerId, seen: &Seen, server: &str, draining: bool) -> WorkerReco
         pid: 0,
         version: String::new(),
         started_at: time(seen.first_at),
-        // Its free slots are what it asked for last.
+        // Its number of free slots is the number of jobs in its last claim.
         queues: seen.queues.iter().map(|(queue, (limit, _))| (queue.clone(), limit.saturating_add(running))).collect(),
         kinds: (!every).then(|| seen.kinds.keys().flatten().cloned().collect()),
         running,

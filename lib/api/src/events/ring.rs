@@ -15,7 +15,7 @@ const KEPT: usize = 4096;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Event {
     pub(super) name: &'static str,
-    /// Where it has changed. `None`: it is for every client.
+    /// The place of the change. `None`: it is for every client.
     pub(super) queue: Option<String>,
     /// The job that has changed.
     pub(super) job: Option<JobId>,
@@ -30,7 +30,7 @@ impl Event {
     }
 }
 
-/// What a client gets that asks for the events from a position on.
+/// The answer to a client that asks for the events from a position on.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Part {
     /// The events, with their numbers.
@@ -41,12 +41,12 @@ pub(super) struct Part {
     pub(super) has_gap: bool,
 }
 
-/// Where a client that reconnects goes on.
+/// The position from which a client continues when it reconnects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Start {
     /// With this event.
     At(u64),
-    /// With the next event. What happened since its last event is unknown.
+    /// With the next event. The events since its last event are unknown.
     Unknown,
     /// With the next event. The ring has gone on since its last event.
     TooOld,
@@ -128,7 +128,7 @@ impl Ring {
         format!("{}-{nth}", self.generation)
     }
 
-    /// Where a client goes on that has got the event with this id.
+    /// The position from which a client continues after the event with this id.
     pub(super) fn start_after(&self, id: &str) -> Start {
         let Some((generation, nth)) = id.rsplit_once('-') else { return Start::Unknown };
         let kept = self.kept();

@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// How often a client hears something, so that it and the proxies between know that the server lives.
+/// How often a client gets at least a comment line, so that the client and the proxies know that the server is alive.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How often the token is checked again.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
@@ -31,7 +31,7 @@ pub(super) struct Reader {
     pub(super) watched: Watched,
     pub(super) position: u64,
     pub(super) news: watch::Receiver<u64>,
-    /// What the client gets first.
+    /// The first messages for the client.
     pub(super) first: Vec<Event>,
     pub(super) _watching: Watching,
 }

@@ -113,8 +113,8 @@ impl Wanted {
     }
 }
 
-/// Reads jobs in parts until the page is full: of jobs, of bytes, or of jobs that were looked at. Returns the job behind which the next
-/// page begins; `None`: there is none.
+/// Reads jobs in parts until the page has its maximum of jobs or bytes, or until the maximum number of jobs was read. Returns the
+/// job behind which the next page begins; `None`: there is none.
 async fn page(api: &Api, mut filter: JobFilter, wanted: &Wanted) -> Result<(Vec<JobRecord>, Option<JobId>)> {
     let (mut found, mut bytes, mut seen, mut part) = (Vec::new(), 0, 0, PART_AT_FIRST);
     let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! What is done with one job: show it, wait for its end, cancel it, put it back, change its priority, explain it.
+//! The actions on one job: show it, wait for its end, cancel it, put it back, change its priority, explain it.
 
 use super::words::JobView;
 use crate::{

@@ -1,4 +1,4 @@
-//! The words of a job: for the description of the interface, and for errors that name the bad ones.
+//! The fields of a job: for the description of the interface, and for errors that name the bad fields.
 
 use crate::{
     api::ReadJob,

@@ -12,7 +12,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// How often the keeper looks for operations of other servers. It begins its own ones at once.
+/// How often the keeper searches for operations from other servers. It begins operations of its own server immediately.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// The operations of one server at the same time. All of them read the same table.
 const AT_ONCE: usize = 4;
@@ -107,7 +107,7 @@ async fn work(api: Api, mut run: OperationRun, stop: CancellationToken) {
                     () = stop.cancelled() => {}
                     () = sleep(REST) => {}
                 }
-                // The page may be committed, if only the answer was lost. So the work goes on from the row.
+                // The page may be committed, if only the answer was lost. So the work continues from the row.
                 OperationEnd::GivenBack
             }
             Err(error) => {

@@ -164,7 +164,7 @@ pub(crate) struct ReplayWords {
     limit: Option<u64>,
 }
 
-/// What is sent again.
+/// The deliveries that are sent again.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ReplayedWords {
     pub(super) replayed: usize,
@@ -172,7 +172,7 @@ pub(crate) struct ReplayedWords {
     pub(super) next: Option<String>,
 }
 
-/// What the field `url` must be.
+/// The rule for the field `url`.
 pub(super) const A_URL: &str = "a URL such as https://example.com/hooks";
 
 /// Refuses a URL to which no webhook may go.

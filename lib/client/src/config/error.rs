@@ -18,7 +18,7 @@ pub enum ConfigError {
     /// There is no setting of this name.
     #[error("{name} is no setting{origin}{hint}")]
     Unknown {
-        /// As it was written.
+        /// The name as it was written.
         name: String,
         /// Where it was written, as the end of a sentence.
         origin: String,

@@ -13,10 +13,10 @@ use std::{ffi::OsString, path::PathBuf};
 /// The file in which `leasehold dev` says where its servers are.
 pub const DEV_FILE: &str = ".leasehold/leasehold.toml";
 
-/// Where to look for settings.
+/// Where to search for settings.
 #[derive(Clone, Debug)]
 pub struct Sources {
-    /// The folder in which files without a path are looked for.
+    /// The folder for files without a path.
     pub folder: PathBuf,
     /// The file to read; it must exist. `None` reads [`FILE`] if it is there.
     pub file: Option<PathBuf>,
@@ -248,7 +248,7 @@ mod tests {
         );
         assert!(problem(&[("LEASEHOLD_REDIS_URL_FILE", &path("latin1"))]).starts_with("redis.url is not UTF-8"));
         assert!(problem(&[("LEASEHOLD_REDIS_URI_FILE", &url)]).contains("LEASEHOLD_REDIS_URI_FILE is no setting"));
-        // Empty is not set, whichever of the two it is.
+        // An empty variable counts as not set, with or without `_FILE`.
         let environment =
             [("LEASEHOLD_REDIS_URL", ""), ("LEASEHOLD_REDIS_URL_FILE", &url), ("LEASEHOLD_API_URL_FILE", "")];
         let config = Config::load_from(&sources(folder.path(), &environment, &[])).expect("set once");

@@ -1,4 +1,4 @@
-//! Why a job is where it is: a pure function of what both stores say.
+//! Why a job is in its state: a pure function of facts from both stores.
 
 use super::{
     reason::Reason,
@@ -13,12 +13,12 @@ use std::fmt;
 /// Jobs before the explained one are counted up to this number.
 pub(crate) const POSITION_LIMIT: i64 = 100_000;
 
-/// What the stores say about a job.
+/// The facts about a job from both stores.
 #[derive(Debug)]
 pub(crate) struct Facts {
     /// The job, as PostgreSQL has it.
     pub(crate) moment: JobMoment,
-    /// How many jobs stand before the job in the line; `None` if the job is not in the line.
+    /// How many jobs are before the job in the line; `None` if the job is not in the line.
     pub(crate) position: Option<i64>,
     /// The live workers, or why Redis cannot be asked.
     pub(crate) workers: Result<Vec<WorkerRecord>, String>,
@@ -26,7 +26,7 @@ pub(crate) struct Facts {
     pub(crate) last_served: Vec<LastServed>,
     /// The parents of a blocked job.
     pub(crate) parents: Vec<Parent>,
-    /// What Redis has of a job in the line; `None` if the job is not in the line, or Redis cannot be asked.
+    /// The hint in Redis of a job in the line; `None` if the job is not in the line, or Redis is unavailable.
     pub(crate) hint: Option<HintPlace>,
 }
 
@@ -44,7 +44,7 @@ pub struct Explanation {
     /// The most telling reason first.
     #[serde(serialize_with = "with_texts")]
     pub reasons: Vec<Reason>,
-    /// What Redis has of a job in the line. `None` if the job is not in the line, or Redis cannot be asked.
+    /// The hint in Redis of a job in the line. `None` if the job is not in the line, or Redis cannot be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<HintPlace>,
 }

@@ -1,4 +1,4 @@
-//! The closed list of reasons why a job is where it is, each with its facts and its text.
+//! The closed list of reasons why a job is in its state, each with its facts and its text.
 
 use crate::text::{count, duration_ms, time};
 use chrono::{DateTime, Utc};
@@ -36,9 +36,10 @@ pub enum Reason {
     KeyHeld { unique_key: String, by: JobId },
     /// The transaction of another session has locked the row of the job.
     Locked { pid: i32, application: Option<String>, since: DateTime<Utc>, since_ms: u64 },
-    /// Workers were lost while they ran the job. A worker takes such jobs a few at a time, and the last try alone.
+    /// Workers were lost while they ran the job. A worker takes such jobs a few at a time, and takes a job alone for its last
+    /// try.
     Crashed { crashes: i16, max_crashes: i16 },
-    /// As many jobs of a limit key run as may run at once. Up to ten of them are named.
+    /// The maximum number of jobs of a limit key runs already. Up to ten of them are named.
     Limited { limit_key: String, limit: i32, running: u64, by: Vec<JobId> },
     /// The rate of a limit key lets no job start now.
     RateLimited { limit_key: String, in_ms: u64 },
@@ -46,8 +47,8 @@ pub enum Reason {
     KeyLocked { limit_key: String, pid: i32, application: Option<String>, since: DateTime<Utc>, since_ms: u64 },
     /// The fair key of the job is paused in its queue.
     FairKeyPaused { queue: String, fair_key: String },
-    /// The job waits in the lane of its fair key. `weight` is that of the key, `keys` the number of keys that share the queue, with this
-    /// one.
+    /// The job waits in the lane of its fair key. `weight` is the weight of the key. `keys` is the number of keys that share the
+    /// queue, including this key.
     Parked { fair_key: String, before: u64, at_least: bool, weight: Number, keys: u64 },
     /// The queue is paused.
     Paused { queue: String },
@@ -58,11 +59,11 @@ pub enum Reason {
     /// No live worker serves the queue. `last_seen_ms`: how long ago a worker for the kind of the job was last seen there. `None`: not
     /// known, because Redis remembers none.
     NoWorker { queue: String, kind: String, last_seen_ms: Option<u64> },
-    /// Workers serve the queue, and none of them has a handler for the kind. `last_seen_ms`: as before.
+    /// Workers serve the queue, but no worker has a handler for the kind. `last_seen_ms`: as before.
     NoHandler { queue: String, kind: String, workers: u64, last_seen_ms: Option<u64> },
     /// First in the line, and nothing keeps the job from starting.
     Next,
-    /// How many jobs stand before the job in the line; `at_least`: counting stopped there.
+    /// How many jobs are before the job in the line; `at_least`: the count stopped at this number.
     Position { before: u64, at_least: bool },
     /// The job left the line between two reads.
     Moved,
@@ -78,7 +79,7 @@ pub enum Reason {
     },
     /// The lease of the run holds.
     Lease { expires_at: DateTime<Utc>, in_ms: u64 },
-    /// The lease of the run is over: a reaper must end the run, which it cannot while a transaction has locked the job.
+    /// The lease of the run has run out. A reaper must end the run, but cannot do so while a transaction has locked the job.
     LeaseRanOut { expired_at: DateTime<Utc>, since_ms: u64, locked: bool },
     /// A cancel was asked for, and the run has not stopped yet.
     CancelWanted { requested_at: DateTime<Utc>, since_ms: u64 },
@@ -131,7 +132,7 @@ impl fmt::Display for BlockingParent {
     }
 }
 
-/// What ended a dead job.
+/// The cause of the end of a dead job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -313,7 +314,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// When a reaper does what it has to do.
+/// When a reaper will act.
 const fn at_next_tick_or_release(locked: bool) -> &'static str {
     if locked { "when the transaction that has locked the job is over" } else { "at its next tick: is one running?" }
 }
