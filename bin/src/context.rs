@@ -1,4 +1,4 @@
-//! What a command works with: the settings, and connections made on demand.
+//! The context of a command: the settings, and connections made on demand.
 
 use crate::{
     failure::Failure,
@@ -46,7 +46,7 @@ impl Context {
         Ok(Self { config, json, sources, traces })
     }
 
-    /// Connects to PostgreSQL, with whatever schema it has.
+    /// Connects to PostgreSQL, with any schema or none.
     pub(crate) async fn database(&self) -> Result<Store, Failure> {
         let settings = self.config.store_settings("leasehold").ok_or_else(|| ConfigError::missing("database.url"))?;
         let keys = self.config.keys()?;
@@ -86,7 +86,7 @@ impl Context {
         Client::connect(&self.config).await.map_err(|error| self.failure(&error))
     }
 
-    /// The same without job types: what only an operator needs is not in the public crate.
+    /// The same without job types: the public crate does not have the calls that only an operator needs.
     pub(crate) async fn operator(&self) -> Result<leasehold_client::Client, Failure> {
         leasehold_client::Client::connect(&self.config).await.map_err(|error| self.failure(&error))
     }

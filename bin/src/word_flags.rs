@@ -60,7 +60,7 @@ fn strategy(text: &str) -> Result<Strategy, String> {
 }
 
 impl WordFlags {
-    /// The first flag about a unique key, if no flag says of what the key is made.
+    /// The first flag about a unique key, if no flag says how the key is made.
     pub(crate) fn unique_flag_without_fields(&self) -> Option<&'static str> {
         if !self.unique_fields.is_empty() || self.unique_payload {
             return None;

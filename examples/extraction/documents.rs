@@ -63,8 +63,8 @@ pub(crate) async fn submit(
     Ok(document)
 }
 
-/// Cancels a document. Returns whether this call won: the document had neither been finished nor cancelled before. The winner, and
-/// nobody else, enqueues the webhook, in the same transaction.
+/// Cancels a document. Returns whether this call won: the document had neither been finished nor cancelled before. Only the
+/// winner enqueues the webhook, in the same transaction.
 pub(crate) async fn cancel(
     client: &Client,
     pool: &PgPool,

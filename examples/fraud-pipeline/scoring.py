@@ -17,7 +17,7 @@ LARGE_CENTS = 1_000_000
 
 
 def score(path: str) -> dict:
-    # Not `read_table(path)`: that would also look for a data set in the folder.
+    # Not `read_table(path)`: it would also search for a data set in the folder.
     with open(path, "rb") as file:
         table = parquet.read_table(file)
     by_card = table.group_by("card").aggregate([("cents", "max"), ("cents", "sum")])

@@ -14,7 +14,7 @@ from live import eventually
 # By alert: the name of the fleet on which it must fire.
 EXPECTED = {}
 FAULTS = {}
-# The fleet whose fault is a Redis of its own that is emptied.
+# This fleet has its own Redis, which the fault empties.
 FLUSHED = "flushed"
 # Alerts that fire when there is no process any more. See `observe.py`.
 ABSENT = "LeaseholdAbsent"

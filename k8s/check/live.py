@@ -201,7 +201,7 @@ def fleet_of(lab, name, documents, metrics):
     migrating = stores = lab.stores(name)
     if secrets(job) != secrets(next(iter(pods.of_kind(documents, "Deployment")))):
         migrating, stores = lab.roles(stores)
-    # A program of its own with handlers belongs to users.
+    # Programs with handlers belong to users.
     deployments = [one for one in pods.of_kind(documents, "Deployment") if "command" not in pods.main(one)]
     variables = {pods.name(one): pods.environment(documents, pods.main(one)) | stores for one in deployments}
     waiting = {}
@@ -211,7 +211,7 @@ def fleet_of(lab, name, documents, metrics):
         waiting[log] = lab.start(init["command"] + init.get("args", []), variables[pods.name(workload)], log)
     processes, listens = [], {}
     try:
-        # Nobody ends before the migration, and each says once what it waits for.
+        # No process ends before the migration, and each process logs once what it waits for.
         for log in waiting:
             eventually(log, lambda log=log: (lab.folder / log).read_text())
         assert all(process.poll() is None for process in waiting.values()), f"{name}: somebody did not wait for the schema"

@@ -6,7 +6,7 @@ import pathlib
 import jsonschema
 import kubernetes_validate
 
-# The oldest version that the manifests are for, and the newest one of which there are schemas.
+# The oldest version that the manifests support, and the newest version with schemas.
 VERSIONS = ["1.31.0", "1.37.0"]
 # The published schemas of these custom resources accept unknown fields, so a misspelt field would go unnoticed.
 OWN = {

@@ -30,10 +30,10 @@ impl fmt::Display for Owner {
     }
 }
 
-/// Where a value stands.
+/// The place of a value.
 #[derive(Clone, Debug)]
 pub enum Place<'a> {
-    /// The payload. It is also bound to the kind: nobody can give it to another handler.
+    /// The payload. It is also bound to the kind, so that it cannot be given to another handler.
     Payload(Owner, &'a Kind),
     /// The result of a job.
     Result(JobId),

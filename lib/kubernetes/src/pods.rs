@@ -11,7 +11,7 @@ use leasehold_ports::{CostWritten, Pod, Pods, PodsError};
 use serde::Deserialize;
 use serde_json::json;
 
-/// The pods of one page. The API server holds and sends no more at once.
+/// The pods of one page. So the API server holds and sends at most this number in one answer.
 pub const PAGE: usize = 500;
 
 /// Of each pod only the metadata is sent. With the rest, a list is ten times as long.

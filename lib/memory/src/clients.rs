@@ -100,7 +100,7 @@ impl Rows {
         of_period.or_else(|| self.live.values().find(|row| row.first_place() == Some(key)))
     }
 
-    /// As replace_waiting.sql: a job that waits becomes another one.
+    /// As replace_waiting.sql: replaces the fields of a waiting job.
     fn replace(&mut self, id: JobId, job: &NewJob, now: DateTime<Utc>) -> Option<Enqueued> {
         let row = self.live.get(&id).filter(|row| row.life.state != State::Running)?;
         let longest = job.unique.as_ref().and_then(|unique| unique.longest_wait);

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 #[derive(Clone, Debug)]
 pub struct Clock {
     start_date: DateTime<Utc>,
-    /// The start in the time of tokio, in which the clock runs. `None`: the clock stands still.
+    /// The start in the time of tokio, in which the clock runs. `None`: the clock does not run.
     start: Option<Instant>,
     /// How far somebody has moved the clock by hand.
     advanced_us: Arc<AtomicI64>,

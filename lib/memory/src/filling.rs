@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const NOTES_KEPT: u64 = 100;
 
 impl QueueKeys {
-    /// What was noted since this reading began: the lowest position of a hint that was refused, and the hints that came into
-    /// the head, `None` if they are not known. Deletes old notes.
+    /// The notes since this reading began: the lowest position of a hint that was refused, and the hints that came into the
+    /// head (`None` if they are not known). Deletes old notes.
     fn noted(&mut self, reading: Option<u64>) -> (i64, Option<BTreeSet<JobId>>) {
         let Some(reading) = reading else { return (i64::MAX, None) };
         let Readings { n, refused, kept, .. } = &mut self.readings;
@@ -133,7 +133,7 @@ impl QueueKeys {
     }
 }
 
-/// Which of these hints exceed the bound: at first those that are not of the front of the line and are older than its reading,
+/// The hints that exceed the bound: first hints that do not belong to the front of the line and are older than its reading,
 /// from the last to the first.
 fn excess(hints: &[JobId], bound: usize, is_old: impl Fn(&JobId) -> bool) -> BTreeSet<usize> {
     let (old, others): (Vec<usize>, Vec<usize>) = (0..hints.len()).rev().partition(|nth| is_old(&hints[*nth]));

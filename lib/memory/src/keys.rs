@@ -34,7 +34,8 @@ pub enum Score {
     Leased(i64),
 }
 
-/// Before every position: the position of a hint of which none is known, and how far a head reaches that takes no hints.
+/// A value before every position: the position of a hint without a known position, and the reach of a head that takes no
+/// hints.
 pub const NOWHERE: i64 = -(1 << 51);
 
 /// The readings of a line for fills, and what happened during each.
@@ -101,7 +102,7 @@ struct Waiter {
     answer: oneshot::Sender<Option<Served>>,
 }
 
-/// What a connection waits for.
+/// The key that a connection waits for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Awaited {
     /// `BLMOVE ready claimed LEFT RIGHT`

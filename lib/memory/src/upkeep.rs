@@ -286,13 +286,13 @@ impl Rows {
         Retained::default()
     }
 
-    /// Nobody asks this store for numbers of jobs.
+    /// No test asks this store for numbers of jobs.
     #[expect(clippy::unused_self, reason = "the table of verbs calls a method")]
     pub(crate) fn fold_counts(&self) -> u64 {
         0
     }
 
-    /// Nobody asks this store how long jobs waited.
+    /// No test asks this store how long jobs waited.
     #[expect(clippy::unused_self, reason = "the table of verbs calls a method")]
     pub(crate) fn roll_up_minutes(&self) -> u64 {
         0

@@ -111,7 +111,7 @@ fn read(text: &str) -> Result<Vec<Cron>, InvalidTiming> {
     }
 }
 
-/// The fields of an expression, in order, and what may stand in each of them.
+/// The fields of an expression, in order, and the allowed values of each field.
 const FIELDS: [(&str, &str); 6] = [
     ("second", "0 to 59"),
     ("minute", "0 to 59"),

@@ -1,4 +1,4 @@
-//! What is to be done when a schedule is due.
+//! Decides the action when a schedule is due.
 
 use crate::calendar::{Calendar, Rule};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -15,7 +15,7 @@ pub struct Due {
 }
 
 impl Calendar {
-    /// What a schedule whose next tick is, or was, at `next_at` has to do at `now`. `None`: it has no tick after `now`.
+    /// The action at `now` for a schedule whose next tick is, or was, at `next_at`. `None`: it has no tick after `now`.
     #[must_use]
     pub fn due(&self, next_at: DateTime<Utc>, now: DateTime<Utc>, missed: Missed) -> Option<Due> {
         if next_at > now {

@@ -26,7 +26,7 @@ type Ask = dyn Fn() -> BoxFuture<'static, Result<Answer, String>> + Send + Sync;
 #[derive(Clone)]
 pub struct Demands {
     ask: Arc<Ask>,
-    /// Locked during a question: a reader that comes meanwhile waits for the same answer.
+    /// Locked during a question: another reader that comes during this time waits for the same answer.
     asked: Arc<tokio::sync::Mutex<Option<Instant>>>,
     last: Arc<Mutex<Answer>>,
 }

@@ -10,7 +10,7 @@ pub trait Resolve: Send + Sync + 'static {
     /// The addresses of a name.
     ///
     /// # Errors
-    /// The name has no address, or nobody can be asked.
+    /// The name has no address, or no name server can be asked.
     async fn resolve(&self, name: &str, port: u16) -> io::Result<Vec<SocketAddr>>;
 }
 

@@ -27,7 +27,7 @@ impl Secret {
         Self(rand::random::<[u8; NEW_BYTES]>().to_vec())
     }
 
-    /// The secret as a text. Whoever has the text can sign messages.
+    /// The secret as a text. A person who has the text can sign messages.
     #[must_use]
     pub fn reveal(&self) -> String {
         format!("{PREFIX}{}", STANDARD.encode(&self.0))

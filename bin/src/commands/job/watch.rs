@@ -1,4 +1,4 @@
-//! `leasehold job watch`: one job as it lives. Prints what has changed since the last look.
+//! `leasehold job watch`: one job as it lives. Prints the changes since the last read.
 
 use super::ids::existing;
 use crate::{
@@ -53,7 +53,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Fail
     }
 }
 
-/// What was shown already.
+/// The state that was already shown.
 #[derive(Default)]
 struct Seen {
     state: Option<(State, Epoch)>,
@@ -104,7 +104,7 @@ impl PartialEq for Text<'_> {
 }
 
 impl Seen {
-    /// What has changed since the last look.
+    /// The changes since the last read.
     fn changes<'a>(&mut self, job: &'a JobRecord) -> Vec<Change<'a>> {
         let mut changes = Vec::new();
         // The trail keeps its newest entries, so the last entry that was shown can have any place, or none.

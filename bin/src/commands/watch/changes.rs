@@ -23,7 +23,7 @@ pub(crate) struct Reported {
 #[derive(Default)]
 pub(crate) struct Changes {
     shared: Arc<Shared>,
-    /// Which folder the kernel reports about, as device and number.
+    /// The folder that the kernel reports about, as device and number.
     of: Option<(u64, u64)>,
     watcher: Option<RecommendedWatcher>,
 }
@@ -40,7 +40,7 @@ impl Changes {
         self.of == Some(identity)
     }
 
-    /// Begins to listen. `identity` is that of the folder.
+    /// Begins to listen. `identity` is the identity of the folder.
     pub(crate) fn listen(&mut self, folder: &Path, identity: (u64, u64)) -> notify::Result<()> {
         self.of = None;
         self.watcher = None;

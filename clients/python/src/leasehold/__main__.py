@@ -82,5 +82,5 @@ if __name__ == "__main__":
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    # A handler that does not stop is a thread that nobody can end. It must not keep the process.
+    # A handler that does not stop is a thread that cannot be ended. It must not keep the process.
     os._exit(code)

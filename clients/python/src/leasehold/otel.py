@@ -69,7 +69,7 @@ def spans(
         finally:
             _next_ids.reset(token)
         context = span.get_span_context()
-        # With other ids, nobody knows the ids of the attempt before.
+        # With other ids, the ids of the previous attempt are unknown.
         if context.trace_id == ids[0] and run.attempt > 1 and run.fence.epoch > 1:
             before = trace.SpanContext(*_ids(run.id, run.fence.epoch - 1), True, context.trace_flags)
             span.add_link(before, {_LINK: "attempt_before"})

@@ -164,7 +164,7 @@ pub(crate) struct ReplayWords {
     limit: Option<u64>,
 }
 
-/// The deliveries that are sent again.
+/// What is sent again.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ReplayedWords {
     pub(super) replayed: usize,

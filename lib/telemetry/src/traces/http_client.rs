@@ -1,4 +1,4 @@
-//! Sends a batch of spans over HTTP, on a connection of its own: a batch is sent once a second at most.
+//! Sends a batch of spans over HTTP, on a new connection: a batch is sent once a second at most.
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{

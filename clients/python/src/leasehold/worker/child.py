@@ -78,7 +78,7 @@ class Child:
                     else:
                         self._stop(order["stop"])
         finally:
-            # The worker is gone. What the handler has started is in the group of this process.
+            # The worker has ended. The processes that the handler has started are in the group of this process.
             os.killpg(0, signal.SIGKILL)
 
     def _stop(self, why: str) -> None:

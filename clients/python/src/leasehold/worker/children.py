@@ -94,7 +94,7 @@ class _Process:
         with theirs:
             command = [sys.executable, "-m", "leasehold.worker.child", target, str(theirs.fileno())]
             try:
-                # A session of its own, so that a kill reaches what the handler has started.
+                # A new session, so that a kill reaches the processes that the handler has started.
                 self._process = subprocess.Popen(
                     command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
                 )

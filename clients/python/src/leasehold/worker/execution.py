@@ -103,7 +103,7 @@ class ThreadExecutor:
         execution = _TaskExecution()
 
         async def work() -> Outcome:
-            # The outcome is kept here: a future that was cancelled has none, whatever its task still did.
+            # The outcome is kept here: a cancelled future has no outcome, even if its task still finished.
             outcome = await perform_async(self._app, job, run, payload, timeout_s)
             execution.outcome = outcome
             ended()

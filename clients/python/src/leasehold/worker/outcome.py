@@ -87,7 +87,8 @@ def of_error(error: BaseException, run: Run, timeout_s: float) -> Outcome:
     if run.why is not None:
         # An error after the handler was told to stop is a way to stop.
         return interrupted(run.why, timeout_s)
-    # Nobody has told the run to stop, so a `CancelledError` is the handler's own, as of a task that it has cancelled.
+    # The run was not told to stop, so the `CancelledError` comes from the handler, for example from a task that it
+    # has cancelled.
     return failed("".join(traceback.format_exception(error)))
 
 

@@ -74,7 +74,7 @@ class Supervisor(threading.Thread):
                 execution = self._executor.start(self._job, run, self._payload, self._timeout_s, self._held.wake.set)
                 outcome = self._watch(execution)
             except (OSError, RuntimeError) as error:
-                # What the worker lacks spends no attempt.
+                # A lack of the worker spends no attempt.
                 log.error("no handler can be started, so the job %s is given back: %s", self._held.run.id, error)
                 outcome = Outcome("release")
             self._settle(outcome)
@@ -114,7 +114,7 @@ class Supervisor(threading.Thread):
                 if not execution.kill():
                     log.warning("the handler of the job %s does not stop (%s); it keeps its slot", run.id, run.why)
                 return interrupted(run.why, self._timeout_s)
-            # An event can be missed by nobody, so the bound only limits what a lost wake-up would cost.
+            # No thread can miss an event, so the bound only limits the cost of a lost wake-up.
             held.wake.wait(min(1.0, max((kill_at or deadline) - now, 0.01)))
             held.wake.clear()
 

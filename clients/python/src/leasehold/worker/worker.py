@@ -101,7 +101,7 @@ class Worker:
             claim.join(max(0.0, claims_end - time.monotonic()))
         while self._live_runs() and time.monotonic() < deadline and self._wanted < 2:
             self._look(_LOOK_S)
-        # Cancels and lost leases are heard until the end: `_leases` still works.
+        # Cancels and lost leases are received until the end: `_leases` still works.
         for held in self._leases.all():
             held.interrupt("stopping")
         end = time.monotonic() + self.settings.stop_within_s + 1.0
