@@ -40,7 +40,7 @@ impl Handoff {
         self.run::<Vec<Value>>(DOING, steps).await.map(|_| ())
     }
 
-    /// Remembers that a worker serves its kinds now.
+    /// Notes in Redis that a worker serves its kinds now.
     ///
     /// # Errors
     /// If Redis does not write it in time.

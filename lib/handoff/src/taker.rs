@@ -161,7 +161,7 @@ impl Taker {
     }
 }
 
-/// Marks a wait as in progress while this value lives. The end of the wait fulfils every earlier wake.
+/// Marks a wait as in progress while this value exists. The end of the wait satisfies every earlier wake.
 struct Waiting<'a>(&'a Waker);
 
 impl<'a> Waiting<'a> {

@@ -48,7 +48,8 @@ pub(crate) struct Capacity {
     /// shows how far away PostgreSQL is.
     claim_ns: AtomicU64,
     freed: Notify,
-    /// A job with a higher priority always comes first in the queue, so that nothing is prefetched. Nor is it before the order is known.
+    /// A job with a higher priority always comes first in the queue, so that nothing is prefetched. Also set before the order is
+    /// known.
     is_strict: AtomicBool,
     /// Jobs were claimed since the last call of [`Capacity::has_claimed`].
     has_claimed: AtomicBool,
@@ -97,7 +98,7 @@ impl Capacity {
         if self.is_strict() { 0 } else { self.soon_in_any_order() }
     }
 
-    /// The same in a queue in which no job overtakes a prefetched one.
+    /// The same for a queue in which no job overtakes a prefetched job.
     pub(crate) fn soon_in_any_order(&self) -> usize {
         if !self.shortage.may_hold_ahead() {
             return 0;
@@ -128,7 +129,7 @@ impl Capacity {
     /// A claim took this long.
     pub(crate) fn claimed_within(&self, time: Duration) {
         let before = self.claim_ns.load(Ordering::Relaxed);
-        // Forgets a short claim slowly: the link may have become slower.
+        // Forgets a short claim slowly: the connection may have become slower.
         let longest = if before == 0 { u64::MAX } else { before.saturating_add(before / 8) };
         self.claim_ns.store(as_ns(time).min(longest).max(1), Ordering::Relaxed);
     }
@@ -175,10 +176,10 @@ impl Reservation {
         if let Ok(slot) = Arc::clone(&self.0.slots).try_acquire_owned() {
             return Slot::Free(slot);
         }
-        // Without a limit on the steps of one task, which would refuse the first look after 128 calls in a row.
+        // Without tokio's limit on the steps of one task, which would refuse the first poll after 128 calls in a row.
         let wait: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(Arc::clone(&self.0.slots).acquire_owned());
         let mut wait = unconstrained(wait);
-        // The first look puts the wait into the order of the semaphore.
+        // The first poll puts the wait into the order of the semaphore.
         match Pin::new(&mut wait).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(slot) => slot.map_or(Slot::Never, Slot::Free),
             Poll::Pending => Slot::Later(wait),
@@ -225,7 +226,7 @@ fn ahead(slots: usize, window: Duration, run_ns: u64) -> usize {
         return 0;
     }
     let per_slot = as_ns(window) as f64 / run_ns as f64;
-    // A float as an integer keeps to the integer's bounds.
+    // The conversion from a float keeps the integer within its bounds.
     ((slots as f64 * per_slot) as usize).min(PREFETCH_MAX)
 }
 

@@ -3,7 +3,8 @@
 use leasehold_core::{JobId, Outcome};
 use leasehold_ports::{Class, Encrypt};
 
-/// The outcome with an encrypted result. A result that is too long for that is the end of the job: another run would return the same.
+/// The outcome with an encrypted result. If the result is too long for encryption, the job is dead: another run would return the
+/// same result.
 pub(crate) async fn encrypted(store: &(impl Encrypt + ?Sized), id: JobId, outcome: Outcome) -> Outcome {
     let Outcome::Succeeded(Some(result)) = outcome else { return outcome };
     match store.encrypt_result(id, &result).await {

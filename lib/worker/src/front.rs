@@ -19,8 +19,8 @@ const CROWD_TRIAL: usize = 16;
 const FRUITLESS_IN_A_ROW: u32 = 32;
 /// The pause of a claimer that would spin.
 const FRUITLESS_PAUSE: Duration = Duration::from_millis(10);
-/// After this many of them, many hints are tried together. An operator may have cancelled thousands of jobs in one call, and a
-/// worker with one slot must not remove their hints one by one.
+/// After this many claims without a start, many hints are tried together. An operator may have cancelled thousands of jobs in
+/// one call, and a worker with one slot must not remove their hints one by one.
 const FRUITLESS_ALONE: u32 = 2;
 /// How many hints are tried together at first. The number doubles while such a try does not fill the slots. A worker that took
 /// hundreds of hints because of one locked job would keep them from other workers, in an order that may be outdated.
@@ -49,7 +49,7 @@ pub struct Front {
     is_blocked: bool,
     /// Claims in a row that started nothing.
     fruitless: u32,
-    /// How many hints were tried together in the last claim of that kind.
+    /// How many hints were tried together in the last claim of this sort.
     together: usize,
 }
 
@@ -112,7 +112,7 @@ impl Front {
         }
     }
 
-    /// The claimer would spin: it pauses for so long.
+    /// The claimer would spin: it pauses for this time.
     pub fn rest(&self) -> Option<Duration> {
         (self.fruitless > FRUITLESS_IN_A_ROW).then_some(FRUITLESS_PAUSE)
     }

@@ -17,7 +17,7 @@ pub(crate) async fn beat(state: Arc<WorkerState>, done: CancellationToken) {
     let period = (state.settings.lease / 12).clamp(Duration::from_millis(10), Duration::from_secs(1));
     let mut ticks = tokio::time::interval(period);
     let mut locks_told = false;
-    // A process that was frozen makes up for one check, not for every check that it missed.
+    // After a freeze, the process makes one missed check, not all of them.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {

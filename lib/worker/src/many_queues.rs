@@ -18,8 +18,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// A worker with more queues than this shares connections between them. A connection for each queue hands a hint out a little
-/// faster.
+/// A worker with more queues than this shares connections between them. With a separate connection for each queue, a hint arrives
+/// a little faster.
 const FEW: usize = 32;
 /// How many queues share one connection. A command that waits for them has 10 KB.
 const QUEUES_OF_A_CONNECTION: usize = 256;
@@ -29,7 +29,7 @@ const AT_ONCE: usize = 16;
 const BELL_WAIT: Duration = Duration::from_secs(2);
 /// How long a connection collects queues that begin to wait, before it asks for their bells too.
 const COLLECTS_FOR: Duration = Duration::from_millis(1);
-/// The pause between two questions which queues have jobs, while Redis is unavailable.
+/// While Redis is unavailable: the pause between two statements that ask which queues have jobs.
 const LINE_PAUSE: Duration = Duration::from_secs(1);
 
 /// The state that the loops of many queues share.
@@ -69,7 +69,7 @@ impl ManyQueues {
         }
     }
 
-    /// Holds back the calls of other queues while this value lives.
+    /// Delays the calls of other queues while this value exists.
     pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         // The semaphore is never closed.
         self.turns.acquire().await.ok()

@@ -237,8 +237,8 @@ impl QueueLoop {
         }
     }
 
-    /// The connection was cut, or there was none to get. The next claim shows whether Redis is unavailable. The pause
-    /// before that claim keeps takes and claims from failing in turns as fast as they can.
+    /// The connection was cut, or no connection could be made. The next claim shows whether Redis is unavailable. The
+    /// pause before that claim keeps takes and claims from failing in turns as fast as they can.
     async fn take_failed(&mut self, error: &str) {
         tracing::debug!(queue = %self.queue.name, error, "a take failed");
         self.dry = false;

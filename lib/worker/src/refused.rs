@@ -30,7 +30,7 @@ impl Sorted {
 }
 
 impl Queue {
-    /// Looks up refused hints, and tells Redis which to delete and which to set aside. The caller parks the rest.
+    /// Looks up refused hints, and tells Redis which hints to delete and which hints to set aside. The caller parks the rest.
     pub(crate) async fn sort_refused(&self, refused: Vec<JobId>) -> Sorted {
         if refused.is_empty() {
             return Sorted::default();

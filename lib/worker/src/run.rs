@@ -152,7 +152,7 @@ impl Run {
     /// encrypted, and each follow-on job is encrypted if its queue takes encrypted payloads.
     ///
     /// # Errors
-    /// The result or a payload is too long for that, or PostgreSQL cannot be asked.
+    /// The result or a payload is too long for encryption, or PostgreSQL cannot be asked.
     #[doc(hidden)]
     pub async fn encrypted(&self, success: Success) -> Result<Success, leasehold_ports::Error> {
         let Some(store) = &self.inner.store else { return Ok(success) };

@@ -41,7 +41,7 @@ impl Worker {
     }
 
     /// Takes the jitter of waits and retries from this seed, so that a test can repeat a run exactly. Call this before
-    /// anybody watches the worker.
+    /// [`Worker::watch`].
     #[must_use]
     pub fn seeded(mut self, seed: u64) -> Self {
         if let Some(state) = Arc::get_mut(&mut self.state) {

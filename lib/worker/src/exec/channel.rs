@@ -18,7 +18,7 @@ pub(crate) const DESCRIPTOR: i32 = 3;
 /// The longest line: a payload of the full size, and the other fields of a job.
 const LINE_MAX_BYTES: u64 = 1024 * 1024 + 64 * 1024;
 
-/// Reads a job from a JSON object, with the words of a line of `leasehold enqueue --stdin`.
+/// Reads a job from a JSON object, with the fields of a line of `leasehold enqueue --stdin`.
 pub type ReadJob = fn(&str) -> Result<NewJob, String>;
 
 /// One line.
@@ -61,7 +61,7 @@ impl Channel {
     }
 
     /// Reads lines until the command closes the pipe. Returns what is wrong with the first wrong line. The lines after it are
-    /// read and ignored: a command must not wait for somebody who reads.
+    /// read and ignored: a command must not block on a full pipe.
     pub(crate) async fn listen(self, run: &Run) -> Option<String> {
         let mut lines = BufReader::new(self.from);
         let (mut jobs, mut bytes, mut nth, mut is_warned) = (0, 0, 0, false);
@@ -74,7 +74,7 @@ impl Channel {
             }
             let wrong = match hear(&line, self.read_job, run) {
                 Ok(Heard::Done) => continue,
-                // A wrong number is no reason to lose the work of the command.
+                // The work of the command must not be lost because of a wrong number.
                 Ok(Heard::BadProgress(error)) => {
                     if !is_warned {
                         let id = run.fence().id;
