@@ -14,7 +14,7 @@ use leasehold_ports::{Error, Fill, FillHead, Filled, Line, ReadLine, Served, Str
 use serde::Serialize;
 use std::collections::BTreeSet;
 
-/// What one fill found and changed.
+/// The result of one fill.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HeadReport {
     /// Ids that were read from the front of the line.
@@ -30,8 +30,8 @@ pub struct HeadReport {
 /// Makes the head of `queue` match the front of its line: up to `head_max` ids, of the kinds that a live worker serves
 /// and whose aside lists are not full.
 ///
-/// Safe to call at any time, and by many processes at once: Redis refuses a hint that it already holds, and PostgreSQL
-/// refuses a hint that is out of date.
+/// Safe to call at any time, and by many processes at the same time: Redis refuses a hint that it already holds, and
+/// PostgreSQL refuses a hint that is out of date.
 ///
 /// # Errors
 /// A store does not answer. Hints that were pushed before that are right and stay.
@@ -41,7 +41,8 @@ pub async fn fill_head(
     queue: &QueueName,
     head_max: u32,
 ) -> Result<HeadReport, Error> {
-    // Before the survey: a job may come of a kind that had none, and its hint before the fill.
+    // The reading begins before the survey. After the survey, the first job of a kind may come, and its hint may come
+    // before the fill.
     let reading = begin_reading(handoff, queue).await?;
     let (mut stretches, shared) = stretches_of(store, handoff, queue).await?;
     let (front, moved) = front_of_line(store, handoff, queue, &stretches, head_max).await?;
@@ -96,7 +97,7 @@ pub fn fill_from(queue: &QueueName, reading: u64, front: &Line) -> Fill {
     Fill { queue: queue.clone(), reading: Some(reading), hints: front.hints.clone(), more: front.more, to }
 }
 
-/// What a fill from this front found and changed.
+/// The result of a fill from this front.
 #[must_use]
 pub fn report_of(front: &Line, filled: Filled) -> HeadReport {
     let read = u32::try_from(front.hints.len()).unwrap_or(u32::MAX);

@@ -17,9 +17,9 @@ const SHARED_AT_MOST: usize = 500;
 pub enum Ttl {
     /// The new scan start is valid for as long as the earlier one.
     Keep,
-    /// A reaper shares at every tick: the text is needed until another reaper works.
+    /// For a reaper, which shares at every tick: if it dies, the text is needed until another reaper shares.
     Reaper,
-    /// A worker cannot tell whether its survey was slow only by chance.
+    /// For a worker: it does not know whether its survey was slow only by chance.
     Worker(Duration),
 }
 

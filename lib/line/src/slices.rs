@@ -45,7 +45,7 @@ pub(crate) struct Slices {
 
 /// The result of reading a changed slice.
 pub(crate) struct SliceLook {
-    /// Its index among the slices that were asked about.
+    /// Its index among the requested slices.
     pub(crate) nth: usize,
     /// Its fingerprint, taken before the read.
     pub(crate) seen: Fingerprint,

@@ -24,13 +24,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// A survey that takes no longer than this is quick: it costs no more than a tick.
 const QUICK: Duration = Duration::from_millis(10);
-/// Added to [`QUICK`] for each row that was found: several times what a row takes on an idle machine.
+/// Added to [`QUICK`] for each row that was found: several times the time for a row on an idle machine.
 const QUICK_FOR_EACH: Duration = Duration::from_micros(50);
 /// The same for each job that is compared.
 const QUICK_FOR_EACH_JOB: Duration = Duration::from_micros(5);
-/// The rest after a survey that is not quick, as a multiple of its time above [`QUICK`].
+/// The pause after a survey that is not quick, as a multiple of its time above [`QUICK`].
 const RESTS: u32 = 50;
-/// The longest rest. A job before the known start of its line is found after this time at the latest.
+/// The longest pause. A job before the known start of its line is found after this time at the latest.
 const REST_AT_MOST: Duration = Duration::from_secs(300);
 /// Survey timeout of a tick: with, and without, the result of an earlier survey.
 const WAIT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
@@ -39,7 +39,7 @@ const COMMITS_WITHIN: TimeDelta = TimeDelta::milliseconds(250);
 /// A survey that takes this long is logged: an operator should know why the fleet becomes slow.
 const WORTH_A_WORD: Duration = Duration::from_secs(2);
 
-/// The rest between a survey and the next one. Zero: the next survey may run immediately, and the result need not be
+/// The pause between a survey and the next one. Zero: the next survey may run immediately, and the result need not be
 /// cached.
 #[must_use]
 pub fn rest_after(took: Duration) -> Duration {
@@ -76,7 +76,7 @@ pub struct Surveys {
 
 impl Surveys {
     /// Surveys again if something may have changed and the pause has ended. The earlier result stays valid until there
-    /// is a new one. `snapshot` says which transactions had ended before.
+    /// is a new one. `snapshot` says which transactions had ended at the start.
     ///
     /// # Errors
     /// PostgreSQL does not answer, or the first survey is still in progress.
@@ -233,7 +233,7 @@ impl Surveys {
         self.took[0] > QUICK && self.slices.is_empty()
     }
 
-    /// What an operator should know about the surveys.
+    /// The message for an operator about slow surveys, if there is one.
     #[must_use]
     pub fn complaint(&self) -> Option<String> {
         let took = self.took[0].min(self.took[1]);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub(crate) struct Conditions(BTreeMap<&'static str, String>);
 
-/// The news for a reader of the log.
+/// The change that the log reports.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Began,
@@ -15,8 +15,8 @@ pub(crate) enum Change {
 }
 
 impl Conditions {
-    /// Notes whether the condition holds now, and returns what changed. Another reason for a condition that holds already is
-    /// no news.
+    /// Notes whether the condition holds now, and returns what changed. A new reason for a condition that already holds is
+    /// not reported.
     pub(crate) fn note(&mut self, what: &'static str, wrong: Option<&str>) -> Change {
         match (self.0.contains_key(what), wrong) {
             (false, Some(reason)) => {

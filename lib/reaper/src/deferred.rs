@@ -101,7 +101,8 @@ async fn settle(
     Ok(decided)
 }
 
-/// Jobs that waited for these runs get their hints. Hints of released jobs return to the head. Redis forgets the hints of the other jobs.
+/// Jobs that waited for these runs get their hints. Hints of released jobs return to the head. The hints of the other jobs are
+/// removed from Redis.
 async fn tell_redis(tick: &Tick, decided: Vec<(Deferred, Settled)>, unblocked: Vec<Waiting>) -> Result<(), Error> {
     let Some(handoff) = tick.handoff.as_deref() else { return Ok(()) };
     push(handoff, unblocked).await?;

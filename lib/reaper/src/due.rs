@@ -12,12 +12,12 @@ pub(crate) struct Due {
 }
 
 impl Due {
-    /// PostgreSQL has said when the moment is; `None`: not soon.
+    /// Stores the moment that PostgreSQL has named; `None`: not soon.
     pub(crate) const fn learn(&mut self, at: Option<Instant>) {
         self.at = at;
     }
 
-    /// A job was scheduled that is due after this time.
+    /// Notes that a job was scheduled that is due after this time.
     pub(crate) fn hear(&mut self, after: Duration) {
         let at = Instant::now() + after;
         self.at = Some(self.at.map_or(at, |before| before.min(at)));

@@ -38,7 +38,7 @@ enum Look {
 #[derive(Debug, Default)]
 pub(crate) struct Expire {
     locked: Locked,
-    /// The last run of this step was given up before its end.
+    /// The last run of this step timed out before its end.
     is_unfinished: bool,
 }
 
@@ -141,7 +141,7 @@ async fn keep_watch(tick: &Tick) {
     if !tick.shared.expiry_guard().has_to_say(Instant::now()) {
         return;
     }
-    // The next look at the leases must not come so late that something else seems to have held it up.
+    // The next read of the leases must not come so late that the guard takes it for a blocked read.
     let within = WATCH_TIMEOUT.min(tick.settings.lease / 10);
     let wrong = match tick.store() {
         Ok(store) => match timeout(within, store.keep_watch()).await {
@@ -153,7 +153,7 @@ async fn keep_watch(tick: &Tick) {
     tick.shared.log("watch", wrong.as_deref());
 }
 
-/// The step that tells Redis. If this step fails, the lease in Redis runs out, and the `leases` step asks PostgreSQL.
+/// The step that updates Redis. If this step fails, the lease in Redis runs out, and the `leases` step asks PostgreSQL.
 #[derive(Debug)]
 pub(crate) struct TellExpired;
 

@@ -49,7 +49,7 @@ impl ExpiryGuard {
         self.away = true;
     }
 
-    /// A lock on the whole table held up a look at the leases. The lock also held up workers that wanted to renew theirs.
+    /// A lock on the whole table blocked a read of the leases. The lock also blocked workers that wanted to renew their leases.
     pub(crate) fn held_up(&mut self, now: Instant) {
         self.stay_quiet_until(now + self.lease);
     }
@@ -79,12 +79,12 @@ impl ExpiryGuard {
         }
     }
 
-    /// No lock held up a look at the leases.
+    /// No lock blocked a read of the leases.
     pub(crate) const fn looked(&mut self, now: Instant) {
         self.looked_at = Some(now);
     }
 
-    /// Call this before a look. If the last read was half a lease ago, something has blocked this reaper, perhaps a lock on the
+    /// Call this before a read. If the last read was half a lease ago, something has blocked this reaper, perhaps a lock on the
     /// table that is released now. Half a lease is short enough: a worker renews a lease after a third of its time, so a lease
     /// of a living worker cannot run out in less than half a lease.
     pub(crate) fn about_to_look(&mut self, now: Instant) {

@@ -56,7 +56,8 @@ pub(crate) struct HeadStep {
 /// A loss of Redis that is being repaired.
 #[derive(Clone, Copy, Debug)]
 struct Loss {
-    /// This reaper had seen the same Redis before the loss. Otherwise Redis may be new, and to fill a new Redis is no news.
+    /// This reaper had seen the same Redis before the loss. Otherwise Redis may be new, and the first fill of a new Redis is
+    /// not reported.
     is_news: bool,
     /// Queues that got hints since the loss.
     refilled: u32,
@@ -96,7 +97,7 @@ impl Step for HeadStep {
 }
 
 impl HeadStep {
-    /// After a loss of Redis, the earlier reads say nothing about the heads.
+    /// After a loss of Redis, the earlier reads of the heads are not valid any more.
     fn learn_losses(&mut self, tick: &Tick) {
         if self.losses.all == tick.losses.all {
             return;
@@ -256,7 +257,7 @@ fn choose(tick: &Tick, surveys: &mut Surveys, reads: &mut Reads) -> Result<BTree
 struct Fill {
     queue: QueueName,
     report: HeadReport,
-    /// The ids of the line; `None` if a glance was enough.
+    /// The ids of the line; `None` if a short read was enough.
     read_in_full: Option<Vec<JobId>>,
     /// There was nothing to repair.
     is_well: bool,
@@ -295,7 +296,7 @@ async fn compare(
         let limit = if reads.known(&line.queue, head, head_max, now).is_some() {
             GLANCE
         } else if is_long(head) {
-            // It is read alone.
+            // This line is read alone.
             continue;
         } else {
             head_max
@@ -367,8 +368,8 @@ fn is_long(head: Option<&HeadStats>) -> bool {
     head.is_some_and(|head| head.overflow)
 }
 
-/// Reads a line that is longer than its head, after a new survey of this line: a job may have come of a kind that had no job at
-/// the last survey. A fill without such a job would drop its hint, or later jobs would overtake the job.
+/// Reads a line that is longer than its head, after a new survey of this line, because the first job of a kind may have come
+/// since the last survey. A fill without such a job would drop its hint, or later jobs would overtake the job.
 async fn read_long(
     tick: &Tick,
     surveys: &Surveys,

@@ -22,9 +22,9 @@ pub(crate) struct Heads {
     paused: usize,
     /// The queues that have not had their turn in this round yet.
     in_turn: VecDeque<QueueName>,
-    /// The queues that were looked at in this tick and have keys.
+    /// The queues that were read in this tick and have keys.
     fresh: BTreeSet<QueueName>,
-    /// The queues that were looked at in this tick and have no keys.
+    /// The queues that were read in this tick and have no keys.
     empty: BTreeSet<QueueName>,
 }
 
@@ -81,7 +81,7 @@ impl Heads {
         *self = Self::default();
     }
 
-    /// The queues that were looked at in this tick and have keys.
+    /// The queues that were read in this tick and have keys.
     pub(crate) fn fresh(&self) -> impl Iterator<Item = (&QueueName, &HeadStats)> {
         self.fresh.iter().filter_map(|queue| Some((queue, self.known.get(queue)?)))
     }
@@ -91,7 +91,7 @@ impl Heads {
         self.paused
     }
 
-    /// The queues that were looked at in this tick and have no keys.
+    /// The queues that were read in this tick and have no keys.
     pub(crate) fn empty(&self) -> impl Iterator<Item = &QueueName> {
         self.empty.iter()
     }
@@ -101,7 +101,7 @@ impl Heads {
         self.known.get(queue).filter(|_| self.fresh.contains(queue))
     }
 
-    /// The head of a queue at the last look, if it had keys.
+    /// The head of a queue at the last read, if it had keys.
     pub(crate) fn get(&self, queue: &QueueName) -> Option<&HeadStats> {
         self.known.get(queue)
     }
@@ -115,7 +115,7 @@ impl Heads {
     }
 }
 
-/// Looks at all queues in one call. If the call fails, reads each queue alone: a queue with damaged keys must not hide the
+/// Reads all queues in one call. If the call fails, reads each queue alone: a queue with damaged keys must not hide the
 /// others.
 async fn look_at(handoff: &dyn ReaperHead, queues: &[QueueName]) -> Result<Vec<Option<HeadStats>>, Error> {
     match handoff.look(queues).await {

@@ -115,7 +115,7 @@ fn decide(queue: &QueueName, ran_out: &[JobId], looked: Vec<JobStatus>, handoff_
     plan
 }
 
-/// The rest of a lease in PostgreSQL, rounded up: the lease in Redis must not run out before the one in PostgreSQL.
+/// The rest of a lease in PostgreSQL, rounded up: the lease in Redis must not run out before the lease in PostgreSQL.
 pub(crate) fn whole_seconds(ms_left: i64) -> u64 {
     u64::try_from(ms_left).unwrap_or(0).div_ceil(1000).max(1)
 }

@@ -49,7 +49,7 @@ impl Step for Limits {
     async fn run(&mut self, tick: &Tick) -> Result<Ran, Error> {
         let begun = Instant::now();
         if tick.has_limit_changes {
-            // Claims under way may take too long: then the next tick tries again.
+            // If claims under way take too long, the next tick tries again.
             tick.store()?.apply_limits().await?;
         }
         let came = tick.store()?.admit_tokens(JOBS_AT_ONCE).await?;

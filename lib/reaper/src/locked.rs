@@ -26,7 +26,7 @@ pub(crate) fn spared_for(lease: Duration) -> Duration {
 pub(crate) struct Locked(BTreeMap<JobId, Option<Instant>>);
 
 impl Locked {
-    /// A look found exactly these rows locked. Any other row may have been locked until just before the look.
+    /// Notes that a read found exactly these rows locked. Any other row may have been locked until just before the read.
     pub(crate) fn see(&mut self, locked: Vec<JobId>, now: Instant) {
         let locked: BTreeSet<JobId> = locked.into_iter().collect();
         for (_, free_since) in self.0.iter_mut().filter(|(id, _)| !locked.contains(id)) {

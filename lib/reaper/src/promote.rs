@@ -85,7 +85,7 @@ async fn finish(tick: &Tick, promoted: Promoted) -> Result<(), Error> {
         pass(FailPoint::PromoteCommitted);
     }
     if let Some(handoff) = tick.handoff.as_deref() {
-        // The others wait for room of a limit key.
+        // The other jobs wait for room of a limit key.
         let in_line = promoted.jobs.into_iter().filter(|job| job.is_in_line);
         let hints = in_line.map(|job| (job.queue, Hint::at(job.id, job.line_at)));
         for (queue, hints) in by_queue(hints) {

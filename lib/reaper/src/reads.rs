@@ -14,7 +14,7 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// The number of ids at the front of a line that a glance reads.
+/// The number of ids at the front of a line that a short read reads.
 pub(crate) const GLANCE: u32 = 256;
 /// While something changes in a line, its whole head is compared with the line at least this often.
 const IN_FULL_EVERY: Duration = Duration::from_secs(2);
@@ -33,7 +33,7 @@ pub(crate) struct Reads {
     /// Lines that must be compared with their heads, as a set. `waits` has the same lines in order.
     wanted: BTreeSet<QueueName>,
     waits: VecDeque<QueueName>,
-    /// Lines that are being compared. If the comparison is broken off, they are wanted again.
+    /// Lines that are being compared. If the comparison is cancelled, they are marked again.
     under_way: Vec<QueueName>,
     /// The last line whose turn it was.
     turn: Option<QueueName>,
@@ -54,7 +54,7 @@ pub(crate) struct Seen {
 }
 
 impl Reads {
-    /// The ids of the last fill, if a glance at the line is enough this time.
+    /// The ids of the last fill, if a short read of the line is enough this time.
     pub(crate) fn known(
         &self,
         queue: &QueueName,
@@ -120,7 +120,7 @@ impl Reads {
         self.under_way = queues.to_vec();
     }
 
-    /// Marks the lines again whose comparison was broken off.
+    /// Marks the lines again whose comparison was cancelled.
     pub(crate) fn want_broken_off(&mut self) {
         for queue in std::mem::take(&mut self.under_way) {
             self.want(&queue);

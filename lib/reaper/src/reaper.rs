@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 /// Enough for a hundred thousand queues.
 const TICKS_OF_A_ROUND: u32 = 200;
-/// How long a reaper that stops waits for steps that are at work.
+/// How long a stopping reaper waits for running steps.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The reaper.
@@ -76,7 +76,7 @@ impl Reaper {
         self.around.shared.watch.clone()
     }
 
-    /// Makes this reaper sign its repairs as doctor, which has found these hints missing.
+    /// The repairs of this reaper name doctor, which has found these hints missing.
     pub(crate) fn for_doctor(mut self, missing: impl IntoIterator<Item = (QueueName, HashSet<JobId>)>) -> Self {
         self.around.author.name = "doctor";
         self.around.shared.exchange().missed.extend(missing);
@@ -97,8 +97,8 @@ impl Reaper {
         !guard.is_away() && !guard.may_expire(Instant::now())
     }
 
-    /// Ticks until `stop`. A tick starts each step in its own task. A step that is still at work from an earlier tick is left
-    /// alone, so a slow step delays no other step.
+    /// Ticks until `stop`. A tick starts each step in its own task. A step that is still running from an earlier tick is not
+    /// started again, so a slow step delays no other step.
     pub async fn run(self, stop: CancellationToken) {
         let Self { around, mut postgres, mut due, mut fire, mut survey, mut redis } = self;
         let [begun, to_promote, to_fire, to_survey, surveyed] = std::array::from_fn(|_| Notify::new());
@@ -184,7 +184,7 @@ impl Reaper {
         reports
     }
 
-    /// Runs all steps once, one by one, and returns their reports. An error of one step stops no other.
+    /// Runs all steps once, one by one, and returns their reports. An error of one step does not stop the others.
     pub async fn tick(&mut self) -> Vec<StepReport> {
         let Self { around, postgres, due, fire, survey, redis } = self;
         let mut reports = Vec::new();

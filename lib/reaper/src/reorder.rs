@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 /// The number of jobs that one statement reads: some milliseconds of work.
 const BATCH: i64 = 1_000;
-/// For how long one run of the step moves jobs. The next run goes on.
+/// For how long one run of the step moves jobs. The next run continues.
 const RUN_FOR: Duration = Duration::from_secs(1);
 /// How many locked jobs are tried again one by one. If there are more, all jobs are read again.
 const LOCKED_MAX: usize = 1_000;
@@ -29,7 +29,7 @@ pub(crate) struct Reorder {
     under_way: BTreeMap<QueueName, Progress>,
 }
 
-/// How far the move of one line is.
+/// The progress of the move of one line.
 #[derive(Debug)]
 struct Progress {
     since: i64,
@@ -45,7 +45,7 @@ struct Progress {
     is_read: bool,
 }
 
-/// One reading of all jobs.
+/// One pass over all jobs.
 #[derive(Clone, Copy, Debug)]
 struct Pass {
     after: Option<JobId>,

@@ -27,30 +27,30 @@ use tokio::time::Instant;
 const LOOK_BACK: TimeDelta = TimeDelta::minutes(1);
 /// How often everything is read nevertheless, for rows that somebody wrote by hand.
 const FULL_LOOK_EVERY: Duration = Duration::from_secs(60);
-/// The shortest pause before a look at a moment that PostgreSQL has named: its clock may be a little slower.
+/// The shortest pause before a read at the time that PostgreSQL has named: its clock may be a little slower.
 const SOONEST: Duration = Duration::from_millis(2);
-/// The longest one. It bounds nothing: every tick of the reaper looks too, if something has changed.
+/// The longest pause. It delays nothing: every tick of the reaper reads too, if something has changed.
 const LATEST: Duration = Duration::from_secs(3600);
-/// When a schedule is tried again whose row this program cannot read: a newer program may know the time zone.
+/// The pause before this program retries a schedule whose row it cannot read: a newer program may know the time zone.
 const UNREADABLE_AGAIN_AFTER: TimeDelta = TimeDelta::minutes(1);
 
 #[derive(Debug, Default)]
 pub(crate) struct Schedules {
     looked: Option<Look>,
-    /// Schedules whose last tick made no job. The log says when that begins and when it ends.
+    /// Schedules whose last tick made no job. The log says when this condition begins and when it ends.
     failing: BTreeSet<ScheduleName>,
 }
 
-/// A look that found nothing due, or has fired all that was due.
+/// A read that found no due schedule, or after which all due schedules were fired.
 #[derive(Clone, Debug)]
 struct Look {
-    /// Which transactions had ended before it.
+    /// Which transactions had ended before this read.
     snapshot: Arc<str>,
-    /// How often PostgreSQL had been unavailable before it.
+    /// How often PostgreSQL had been unavailable before this read.
     outages: u64,
     now: DateTime<Utc>,
     next_due: Option<DateTime<Utc>>,
-    /// The last look without a scan start.
+    /// The last read without a scan start.
     full_at: Instant,
 }
 

@@ -55,7 +55,7 @@ pub(crate) struct ScanStart {
 }
 
 impl ScanStart {
-    /// Takes the start that a survey found.
+    /// Stores the start that a survey found.
     pub(crate) fn learn(&mut self, at: Option<DateTime<Utc>>) {
         if at != self.at {
             *self = Self { at, version: self.version + 1, done_until: None };
@@ -78,7 +78,7 @@ impl ScanStart {
 /// Values that one step leaves for another step.
 #[derive(Debug, Default)]
 pub(crate) struct Exchange {
-    /// Queues whose pause flags the pauses step changed. The next look at heads includes these queues.
+    /// Queues whose pause flags the pauses step changed. The next read of heads includes these queues.
     pub(crate) flagged: BTreeSet<QueueName>,
     /// Lines that the head step must still compare with their heads.
     pub(crate) unfinished: BTreeSet<QueueName>,
@@ -86,7 +86,7 @@ pub(crate) struct Exchange {
     pub(crate) surplus: BTreeSet<QueueName>,
     /// Hints that doctor has found missing.
     pub(crate) missed: Vec<(QueueName, HashSet<JobId>)>,
-    /// Jobs whose leases were expired. Redis does not know it yet.
+    /// Jobs whose leases were expired. Redis was not updated yet.
     pub(crate) expired: Vec<Expired>,
 }
 
@@ -160,7 +160,7 @@ impl Shared {
         known.changed = surveys.changed().iter().take(WANTED).cloned().collect();
     }
 
-    /// The queues to which something is known to have happened. The next look at heads includes these queues.
+    /// The queues with known events. The next read of heads includes these queues.
     pub(crate) fn take_wanted(&self) -> BTreeSet<QueueName> {
         let mut exchange = self.exchange();
         let flagged = std::mem::take(&mut exchange.flagged);

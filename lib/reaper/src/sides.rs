@@ -52,7 +52,7 @@ const LOSS_LASTS: Duration = Duration::from_secs(15);
 /// How long the steps of Redis wait for the survey of their tick. A survey that takes longer continues beside them.
 pub(crate) const SURVEY_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// The last answer of PostgreSQL about itself.
+/// The last state of PostgreSQL.
 #[derive(Clone, Debug)]
 struct Answer {
     now: DateTime<Utc>,
@@ -123,7 +123,7 @@ impl Around {
     }
 }
 
-/// The steps that need PostgreSQL first.
+/// The steps that begin with PostgreSQL.
 pub(crate) struct PostgresSide {
     pub(crate) slots: Vec<Slot>,
 }
@@ -149,7 +149,7 @@ impl PostgresSide {
         Self { slots }
     }
 
-    /// Asks PostgreSQL about itself, once a tick, so that an unavailable server costs one wait.
+    /// Reads the state of PostgreSQL, once in each tick, so that an unavailable server costs only one wait.
     pub(crate) async fn look(&self, around: &Around) {
         let answer = in_time(async { Ok(around.store.uptime().await?) }).await;
         around.shared.log("PostgreSQL", answer.as_ref().err().map(String::as_str));
@@ -225,7 +225,7 @@ impl FireSide {
     }
 }
 
-/// The survey. The steps of Redis wait for the survey for a moment. The survey never waits for the look at Redis.
+/// The survey. The steps of Redis wait for the survey for a moment. The survey never waits for the check of Redis.
 pub(crate) struct SurveySide {
     pub(crate) slot: Slot,
 }
@@ -241,7 +241,7 @@ impl SurveySide {
     }
 }
 
-/// What this reaper knows about Redis.
+/// The state of Redis, as this reaper knows it.
 #[derive(Debug, Default)]
 struct RedisLook {
     heads: Arc<Heads>,
@@ -251,7 +251,7 @@ struct RedisLook {
     lost_at: Option<Instant>,
 }
 
-/// The steps that need Redis first.
+/// The steps that begin with Redis.
 pub(crate) struct RedisSide {
     pub(crate) slots: Vec<Slot>,
     redis: RedisLook,
@@ -274,7 +274,7 @@ impl RedisSide {
         self.redis.heads.are_through()
     }
 
-    /// Starts each step in its own task. Call this after a look.
+    /// Starts each step in its own task. Call this after the check of Redis.
     pub(crate) async fn start(&mut self, around: &Around) {
         for slot in &mut self.slots {
             slot.start(around.tick(&self.redis)).await;

@@ -23,9 +23,9 @@ pub(crate) enum Needs {
 pub(crate) enum Ran {
     /// The step did its work.
     Done,
-    /// The step only looked, because its work has to wait.
+    /// The step only read, because its work has to wait.
     Waited,
-    /// The step did not look either: a condition in the log neither begins nor ends.
+    /// The step did not even read: a condition in the log neither begins nor ends.
     NotNow,
 }
 
@@ -40,7 +40,7 @@ pub(crate) enum Period {
     },
 }
 
-/// One reconciler. It takes no input but the state of the stores, and it can run twice, at any time, in any number of reapers.
+/// One reconciler. Its only input is the state of the stores, and it can run twice, at any time, in any number of reapers.
 #[async_trait]
 pub(crate) trait Step: Send + Sync {
     /// The name in reports, metrics and logs.
@@ -99,7 +99,7 @@ impl Slot {
         }
     }
 
-    /// Waits for the end of the task, if the step is at work.
+    /// Waits for the end of the task, if the step is running.
     pub(crate) async fn end(&mut self) -> Option<StepReport> {
         let (step, report) = match self.at_work.as_mut()?.await {
             Ok(ended) => ended,
@@ -130,7 +130,7 @@ impl Slot {
     }
 }
 
-/// Waits for all steps that are at work, for a limited time. A step that hangs is given up with its slot.
+/// Waits for all running steps, for a limited time. A step that hangs is abandoned together with its slot.
 pub(crate) async fn end_all<'a>(slots: impl Iterator<Item = &'a mut Slot>, time: Duration) {
     let all = async {
         for slot in slots {

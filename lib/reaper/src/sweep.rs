@@ -59,7 +59,7 @@ struct Memory {
     suspects: Suspects,
 }
 
-/// Possible faults of a queue, for a second look.
+/// Possible faults of a queue, for a second check.
 #[derive(Debug, Default)]
 struct Suspects {
     faults: Vec<Fault>,
@@ -249,8 +249,8 @@ fn is_unlisted(snapshot: &Snapshot, hints: &QueueHints) -> bool {
     hints.waiting.iter().any(|id| !listed.contains(id))
 }
 
-/// Makes the lists and the set of a queue agree if their lengths differ. The script needs no answer from PostgreSQL. Every fill
-/// does the same for its queue. This function is for queues without a line.
+/// Makes the lists and the set of a queue agree if their lengths differ. The script needs no data from PostgreSQL. Every fill
+/// does the same for its queue, so this function is only for queues without a line.
 async fn agree(tick: &Tick) -> Result<(), Error> {
     let handoff = tick.handoff()?;
     for (queue, head) in tick.heads.fresh() {

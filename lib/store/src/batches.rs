@@ -67,7 +67,7 @@ pub enum Sealed {
     Unknown,
 }
 
-/// What a caller that waits for a batch needs to know.
+/// The facts for a caller that waits for a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchMoment {
     /// A job of the batch has not ended.

@@ -110,7 +110,7 @@ struct InFlight {
     sent_at: Instant,
 }
 
-/// A query in the form in which it is sent. A query can be sent again.
+/// A query in the form in which it is sent. It can be sent again.
 #[derive(Clone)]
 struct Sent {
     sql: SqlStr,
@@ -184,9 +184,9 @@ impl Bounded {
 }
 
 impl InFlight {
-    /// Before the statement. The longer timeout is set only after a statement was seen to take long. To set it every
-    /// time, and then to set the usual one for the next statement, would cost two more statements for each one that may
-    /// take long but does not.
+    /// Before the statement. The longer timeout is set only after a statement was seen to take long. To set it every time, and
+    /// then the usual timeout for the next statement, would cost two more statements for each statement that may take long but
+    /// does not.
     async fn begin(&mut self) -> Result<(), Error> {
         let limit = statement_timeout(self.bounded.limits.within);
         let begun = match self.bounded.form {

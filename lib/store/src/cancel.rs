@@ -61,7 +61,7 @@ impl Store {
         Ok((answers, locked))
     }
 
-    /// Running jobs that somebody asked to cancel.
+    /// Running jobs with a cancel request.
     ///
     /// # Errors
     /// The statement failed.

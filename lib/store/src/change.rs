@@ -19,7 +19,7 @@ use std::time::Instant;
 /// Makes the statement of a change, with this lock timeout.
 type Statement<'a, 'q> = dyn Fn(&'static str) -> Query<'q, Postgres, PgArguments> + Sync + 'a;
 
-/// One statement, as often as it takes.
+/// One statement, which is sent until it succeeds.
 struct Change<'a, 'q> {
     store: &'a Store,
     doing: &'static str,

@@ -105,7 +105,7 @@ impl Store {
     }
 
     /// Claims from the front of the line without Redis: `FOR UPDATE SKIP LOCKED`. Only a few jobs that crashed before
-    /// run at the same time, so they can block other jobs. `with_crashed` says whether this call may claim them too.
+    /// run at the same time, so slots could be blocked by them. `with_crashed` says whether this call may claim such jobs too.
     ///
     /// # Errors
     /// The statement failed.
@@ -154,7 +154,8 @@ impl Store {
         found.map_err(Error::sql("looking for queues that have jobs"))
     }
 
-    /// Claims jobs that have limit keys, for hints in the order of the line. A call that meets the lock of a key claims nothing.
+    /// Claims jobs that have limit keys, for hints in the order of the line. If the lock of a key is taken, the call claims
+    /// nothing.
     async fn claim_limited(&self, claim: &Claim<'_>, ids: &[Uuid], limit: usize) -> Result<Vec<ClaimedJob>, Error> {
         let ids = &ids[..ids.len().min(LIMITED_AT_ONCE)];
         match claim.send_limited(ids, limit, &self.bounded).await {
@@ -194,7 +195,7 @@ impl Store {
         jobs.into_iter().map(|(job, _)| job).collect()
     }
 
-    /// Why some hints were not claimed by a worker of these kinds: the live jobs among them.
+    /// Finds out why a worker of these kinds did not get some hints: returns the live jobs among them.
     ///
     /// # Errors
     /// The statement failed.
@@ -377,9 +378,9 @@ fn decoded(
         store.rare_jobs.found(&queue);
     }
     let words = words.unwrap_or_default();
-    // One that somebody wrote by hand in another form counts as none.
+    // A value that a person wrote by hand in another form is ignored.
     let retry: Option<Retry> = words.retry.and_then(|retry| serde_json::from_str(retry.get()).ok());
-    // Before its first retry, the job has all of its time.
+    // Before its first retry, the job has its whole time.
     let retry_left = match words.retry_ms_left {
         Some(ms) => Some(Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
         None => retry.and_then(|retry| retry.for_time),

@@ -95,7 +95,7 @@ pub struct Store {
     pub(crate) locks_at_claims: Arc<Recent>,
     /// Whether settles found locked rows.
     pub(crate) locks_at_settles: Arc<Recent>,
-    /// In which queues claims found jobs that `claim` passes over.
+    /// In which queues claims found jobs that `claim` skips.
     pub(crate) rare_jobs: Arc<RecentByQueue>,
     /// Whether completions found jobs with children.
     pub(crate) parents: Arc<Recent>,
@@ -261,12 +261,12 @@ const PLANNED_ONCE: (&str, &str) = ("plan_cache_mode", "force_generic_plan");
 /// Settings that a database or a role can change for all its sessions (`ALTER DATABASE … SET`). Our statements need
 /// these values.
 ///
-/// Under another isolation level, two concurrent statements would fail, where now one of them finds nothing to do. A pooled
-/// connection may be idle for long. The other settings change the meaning of statements. The driver sets encoding, time zone
-/// and date style.
+/// Under another isolation level, one of two concurrent statements would fail; under this level it finds no row to change.
+/// A pooled connection may be idle for long. The other settings change the meaning of statements. The driver sets encoding,
+/// time zone and date style.
 ///
-/// Not in this list: `default_transaction_read_only`, because somebody who sets it wants no writes, and
-/// `synchronous_commit`, because the server's administrator decides it.
+/// Not in this list: `default_transaction_read_only`, because its owner wants no writes, and `synchronous_commit`, because
+/// the server's administrator decides it.
 const PINNED: [(&str, &str); 8] = [
     ("default_transaction_isolation", "read committed"),
     ("default_transaction_deferrable", "off"),
@@ -278,10 +278,10 @@ const PINNED: [(&str, &str); 8] = [
     ("IntervalStyle", "postgres"),
 ];
 
-/// No statement runs on without a client. The server ends a statement that takes longer than its client waits, a
-/// statement whose client has gone away, and a transaction whose client has stopped. It also ends a statement that waits too
-/// long for a lock. A statement that waits for locked rows sets a shorter lock timeout itself, but it does so only when the
-/// server has locked all tables of the statement.
+/// No statement continues without a client. The server ends a statement that takes longer than its client waits, a
+/// statement whose client has gone away, and a transaction whose client has stopped. It also ends a statement that waits
+/// too long for a lock. A statement that waits for locked rows sets a shorter lock timeout itself, but it does so only when
+/// the server has locked all tables of the statement.
 fn limits(statement_timeout: Duration, lock_timeout: Duration) -> [(&'static str, String); 4] {
     let ms = |duration: Duration| duration.as_millis().to_string();
     [

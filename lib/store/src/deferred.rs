@@ -17,7 +17,7 @@ impl Store {
     /// lost.
     ///
     /// # Errors
-    /// The statement failed. No result was left then.
+    /// The statement failed, and no result was stored.
     pub async fn defer(&self, ends: &[Deferred]) -> Result<(), Error> {
         const DOING: &str = "storing deferred results";
         let runs: Vec<FinishedRun> = ends.iter().map(|end| end.run.clone()).collect();
@@ -57,7 +57,7 @@ impl Store {
     /// Deletes deferred results that have been written or refused.
     ///
     /// # Errors
-    /// The statement failed. The results are settled again then, which changes nothing.
+    /// The statement failed. In this case the results are settled again, which changes nothing.
     pub async fn deferred_done(&self, runs: &[Fence]) -> Result<(), Error> {
         sqlx::query(include_str!("../sql/deferred_settles_done.sql"))
             .bind(runs.iter().map(|fence| fence.id.0).collect::<Vec<_>>())

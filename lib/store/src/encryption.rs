@@ -24,8 +24,8 @@ use std::{
 };
 use uuid::Uuid;
 
-/// How long a process relies on its last read of the queues. Meanwhile PostgreSQL refuses a payload that should be encrypted, so
-/// that the process reads again.
+/// How long a process relies on its last read of the queues. If the queues have changed in the meantime, PostgreSQL refuses a
+/// payload that should be encrypted, and the process reads again.
 const KNOWN_FOR: Duration = Duration::from_secs(5);
 
 /// The state of encryption in a process: its keys, and the queues that take encrypted payloads.
@@ -209,7 +209,7 @@ impl Store {
         Ok(ids.into_iter().map(JobId).collect())
     }
 
-    /// The runs of an HTTP worker with decrypted payloads. Those that cannot be decrypted are given back.
+    /// The runs of an HTTP worker with decrypted payloads. Runs that cannot be decrypted are given back.
     pub(crate) async fn decrypted_runs(&self, worker: WorkerId, runs: Vec<HttpRun>) -> Vec<HttpRun> {
         let (mut readable, mut back) = (Vec::with_capacity(runs.len()), Vec::new());
         for mut run in runs {

@@ -25,7 +25,7 @@ const ENQUEUE: &str = include_str!("../sql/enqueue.sql");
 const ENQUEUE_NEW: &str = include_str!("../sql/enqueue_new.sql");
 const ENQUEUE_CHECKED: &str = include_str!("../sql/enqueue_checked.sql");
 const ENQUEUE_UNLESS_HELD: &str = include_str!("../sql/enqueue_unless_held.sql");
-/// Knows all words of a job. The other statements support only the fields of plain jobs, and cost less.
+/// Supports all fields of a job. The other statements support only the fields of plain jobs, and cost less.
 pub(crate) const ENQUEUE_JOBS: &str = include_str!("../sql/enqueue_jobs.sql");
 const DOING: &str = "enqueueing jobs";
 
@@ -48,13 +48,13 @@ impl Store {
     pub async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
         jobs.iter().try_for_each(NewJob::validate)?;
         match self.enqueue_encrypted(&self.encrypted(jobs).await?).await {
-            // The jobs that were accepted are answered as jobs that exist.
+            // The answer reports jobs that were accepted before as existing jobs.
             Err(error) if self.learns_of_a_queue(&error) => self.enqueue_encrypted(&self.encrypted(jobs).await?).await,
             answers => answers,
         }
     }
 
-    /// The jobs are as PostgreSQL takes them.
+    /// The jobs must be in the form for PostgreSQL: encrypted, if their queues ask for it.
     async fn enqueue_encrypted(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
         let mut answers = Vec::with_capacity(jobs.len());
         let mut locked = Vec::new();
@@ -93,13 +93,13 @@ impl Store {
     /// The same without keys: no payload is encrypted.
     ///
     /// # Errors
-    /// As [`Store::enqueue_within`].
+    /// See [`Store::enqueue_within`].
     pub async fn enqueue_in(connection: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
         jobs.iter().try_for_each(NewJob::validate)?;
         Self::enqueue_encrypted_in(connection, jobs).await
     }
 
-    /// The jobs are as PostgreSQL takes them.
+    /// The jobs must be in the form for PostgreSQL: encrypted, if their queues ask for it.
     pub(crate) async fn enqueue_encrypted_in(
         connection: &mut PgConnection,
         jobs: &[NewJob],
@@ -145,7 +145,7 @@ impl Dependents {
         Some(Self { jobs, places })
     }
 
-    /// The answers for the whole batch. A second job with the same id is answered as one that exists.
+    /// The answers for the whole batch. A second job with the same id is reported as an existing job.
     fn answers(&self, sent: Result<BatchAnswers, Error>) -> Result<BatchAnswers, Error> {
         let for_all = |answers: Vec<Option<Enqueued>>| -> Vec<Option<Enqueued>> {
             let mut answered = BTreeSet::new();
@@ -174,7 +174,7 @@ type BatchAnswers = (Vec<Option<Enqueued>>, Vec<Locked>);
 
 /// Where statements are sent.
 enum Target<'a> {
-    /// Each statement is a transaction of its own.
+    /// Each statement is a separate transaction.
     Pool(&'a Store),
     /// All statements belong to the caller's transaction.
     Transaction(&'a mut PgConnection),
@@ -185,7 +185,8 @@ enum Target<'a> {
 async fn enqueue_batch(target: &mut Target<'_>, jobs: &[NewJob]) -> Result<BatchAnswers, Error> {
     let begun = Instant::now();
     let mut answers: Vec<Option<Enqueued>> = vec![None; jobs.len()];
-    // PostgreSQL may refuse jobs with rare words. Then it refuses the whole batch, so all of it is one statement.
+    // PostgreSQL may refuse jobs with rare fields. It must then refuse the whole batch, so the batch is sent as one
+    // statement.
     let has_rare_words = jobs.iter().any(NewJob::has_rare_words);
     let fresh: Vec<usize> = (0..jobs.len()).filter(|&nth| !has_rare_words && !jobs[nth].id_may_exist).collect();
     let mut is_locked = false;
@@ -317,7 +318,7 @@ fn has_rare_words(jobs: &[NewJob], which: &[usize]) -> bool {
     which.iter().any(|&nth| jobs[nth].has_rare_words())
 }
 
-/// The statement for jobs that may exist or conflict, or that have rare words.
+/// The statement for jobs that may exist or conflict, or that have rare fields.
 fn checked(jobs: &[NewJob], which: &[usize]) -> &'static str {
     if has_rare_words(jobs, which) { ENQUEUE_JOBS } else { ENQUEUE_CHECKED }
 }
@@ -397,7 +398,7 @@ fn bound<'a>(
         .bind(column(jobs.clone(), |job| job.max_crashes))
         .bind(column(jobs.clone(), timeout_ms))
         .bind(column(jobs.clone(), |job| job.unique_key.as_deref()))
-        // Jobs with limit keys are sent with all their words.
+        // Jobs with limit keys are sent with all their fields.
         .bind(column(jobs, |_| None::<&str>))
 }
 

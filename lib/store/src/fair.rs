@@ -24,7 +24,7 @@ const TRIMMED_AT_ONCE: i32 = 1000;
 pub struct FairWeight {
     /// The key.
     pub fair_key: String,
-    /// The weight. Keys without one have 1.
+    /// The weight. A key without a weight has the weight 1.
     pub weight: f64,
 }
 
@@ -40,8 +40,8 @@ impl Store {
         self.admit_lanes(queue, Some(keys)).await
     }
 
-    /// The shares of a queue have been changed by hand. They are changed by now, so a lock of another session is no error: a
-    /// reaper brings the jobs into the line.
+    /// Called after an operator has changed the shares of a queue. The change is already made, so a lock of another session is no
+    /// error: a reaper brings the jobs into the line.
     async fn admit_changed(&self, queue: &QueueName) -> Result<Vec<Waiting>, Error> {
         match self.admit_lanes(queue, None).await {
             Err(error) if error.may_be_locked() => Ok(Vec::new()),
@@ -178,7 +178,7 @@ impl Store {
         statement.try_map(share).fetch_optional(&self.bounded).await.map_err(Error::sql("reading the share of a job"))
     }
 
-    /// Deletes the tags of fair keys that mean nothing any more.
+    /// Deletes the tags of fair keys that no longer have an effect.
     pub(crate) async fn trim_fair(&self) -> Result<(), sqlx::Error> {
         loop {
             let statement = sqlx::query_scalar(include_str!("../sql/trim_fair.sql")).bind(TRIMMED_AT_ONCE);
@@ -209,7 +209,7 @@ impl Store {
         self.admit_each(due).await
     }
 
-    /// Jobs that have come to the line or were parked. Admits the parked ones, as far as their shares say.
+    /// Jobs that have come into the line or were parked. Admits parked jobs, as far as their shares allow.
     pub(crate) async fn admit_parked(
         &self,
         mut waiting: Vec<Waiting>,
@@ -219,7 +219,7 @@ impl Store {
         for (queue, key) in parked {
             due.entry(queue).or_default().push(key);
         }
-        // A job that changes its turn is in the answer twice, and stays there twice.
+        // A job that changes its turn is in the answer twice, and both entries are kept.
         let given = waiting.len();
         for admitted in self.admit_each(due).await {
             match waiting[..given].iter_mut().find(|job| job.id == admitted.id) {
@@ -246,7 +246,7 @@ fn described(queue: &QueueName, fair_key: &str) -> String {
     format!("fair key {fair_key:?} of queue {queue}")
 }
 
-/// The lane in which a job that has just come to the line was parked.
+/// The lane in which a new job was parked.
 pub(crate) fn lane(row: &PgRow) -> Result<Option<(QueueName, String)>, sqlx::Error> {
     let key: Option<String> = row.try_get("parked_by")?;
     key.map(|key| Ok((word(row, "queue")?, key))).transpose()

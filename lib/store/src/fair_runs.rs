@@ -60,7 +60,7 @@ impl FairRuns {
         }
     }
 
-    /// These runs have ended. Returns the queues whose lines to look at now.
+    /// These runs have ended. Returns the queues whose lines must be checked now.
     pub(crate) fn ended(&self, runs: impl IntoIterator<Item = Fence>) -> Vec<QueueName> {
         if !self.any.load(Relaxed) {
             return Vec::new();

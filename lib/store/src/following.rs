@@ -65,8 +65,8 @@ pub(crate) fn has_following(run: &FinishedRun) -> bool {
     matches!(&run.settle, Settle::CompleteThen(_))
 }
 
-/// The runs of one statement: plain completions need no other statement than before, and the jobs that follow from the
-/// successes of one statement are bounded.
+/// Divides runs into statements: plain completions keep their usual statement, and the number of follow-on jobs of one statement
+/// is bounded.
 pub(crate) fn statements_of(runs: &[FinishedRun], which: Vec<usize>) -> Vec<Vec<usize>> {
     let (following, plain): (Vec<usize>, Vec<usize>) = which.into_iter().partition(|&nth| has_following(&runs[nth]));
     let mut statements = if plain.is_empty() { Vec::new() } else { vec![plain] };
@@ -99,8 +99,8 @@ fn words(jobs: &[NewJob]) -> Result<String, sqlx::Error> {
 
 /// Ends runs together with the jobs that follow from them. A run that cannot be written must not block the other runs of its
 /// statement. A run whose result or whose follow-on jobs the server refuses is dead, because another run would try the same, or
-/// it stays as it is. A run with a job whose unique key another transaction holds is left out: its row stays as it is, so the
-/// worker tries again.
+/// its row stays unchanged. A run with a job whose unique key another transaction holds is left out: its row stays as it is, so
+/// the worker tries again.
 pub(crate) async fn complete_then(
     pool: &Bounded,
     worker: WorkerId,

@@ -125,7 +125,7 @@ pub(crate) fn enqueued(rows: &[PgRow]) -> Result<Vec<Enqueued>, Error> {
     rows.iter().map(answer).collect::<Result<_, sqlx::Error>>().map_err(Error::sql(DOING))
 }
 
-/// A word that is NULL after the row of a job has left history.
+/// A column that is NULL after the row of a job has left history.
 fn word_if_any<T>(row: &PgRow, column: &str) -> Result<Option<T>, sqlx::Error>
 where
     T: FromStr,

@@ -44,7 +44,7 @@ impl LimitedRuns {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).found = Some(Instant::now());
     }
 
-    /// Whether hints that were refused may be of jobs with limit keys. A fleet without such jobs sends no extra statement.
+    /// Whether refused hints may belong to jobs with limit keys. A fleet without such jobs sends no extra statement.
     pub(crate) fn are_likely(&self) -> bool {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.found.is_some_and(|found| found.elapsed() < LIKELY_FOR)

@@ -41,15 +41,15 @@ pub struct LimitRecord {
     pub burst: Option<i32>,
     /// When the limit was set.
     pub changed_at: DateTime<Utc>,
-    /// How many runs count against the limit now; of a pattern, the runs of all its keys. Always 0 for a rate alone.
+    /// How many runs count against the limit now; for a pattern, the runs of all its keys. Always 0 for a rate alone.
     pub running_now: i64,
-    /// How many jobs of the key are queued, counted up to 10,000. A job with several keys counts for the one that it waits for.
+    /// How many jobs of the key are queued, counted up to 10,000. A job with several keys counts for the key that it waits for.
     pub waiting: i64,
 }
 
 impl Store {
-    /// Sets the limit of a key or a pattern, and puts it into force. Replaces an earlier one. Runs that have begun go on. After the answer
-    /// no run starts by the earlier limit.
+    /// Sets the limit of a key or a pattern, and puts it into force. Replaces an earlier one. Running jobs continue. After the
+    /// answer no run starts by the earlier limit.
     ///
     /// # Errors
     /// The limit is not valid; [`Error::Locked`] if another session holds the limit for longer than the lock timeout; or a
@@ -83,8 +83,7 @@ impl Store {
         Ok(removed)
     }
 
-    /// Puts the changes of limits into force that transactions have asked for. False: claims under way took too long, and nothing has
-    /// changed.
+    /// Puts the requested changes of limits into force. False: claims under way took too long, and nothing has changed.
     ///
     /// # Errors
     /// The statement failed.
@@ -174,9 +173,9 @@ impl Store {
         rows.map_err(Error::sql("bringing jobs whose tokens come into the line"))
     }
 
-    /// A key has been given room by hand. All its jobs that may start come into the line; a reaper does the same for the keys of a
-    /// pattern. The jobs are in the line and not in the head: a reaper fills the head. The limit is changed by now, so a lock of
-    /// another session is no error: the reaper brings these jobs too.
+    /// Called after an operator has given a key more room. All its jobs that may start come into the line; for a pattern, a
+    /// reaper does the same for its keys. The jobs are in the line but not in the head: a reaper fills the head. The limit is
+    /// already changed, so a lock of another session is no error: the reaper brings these jobs too.
     async fn admit_all(&self, key: &str) -> Result<(), Error> {
         let keys = [key.to_owned()];
         loop {
@@ -196,7 +195,7 @@ impl Store {
         self.admit(&keys).await.unwrap_or_default()
     }
 
-    /// Jobs that have come to the line, each with the limit key for whose room it waits. Admits the jobs whose keys have room.
+    /// Jobs that have come into the line, each with the limit key whose room it waits for. Admits the jobs whose keys have room.
     pub(crate) async fn admit_placed(&self, placed: Vec<(Waiting, Option<String>)>) -> Vec<Waiting> {
         let mut keys: Vec<String> = placed.iter().filter_map(|(_, key)| key.clone()).collect();
         keys.sort_unstable();

@@ -133,7 +133,7 @@ impl Store {
         loop {
             match timeout(HOLDER_POLL_INTERVAL, attempt.as_mut()).await {
                 Ok(answer) => return answer,
-                // A session that is active has perhaps just begun to wait itself: the next look tells.
+                // An active session has perhaps just begun to wait itself: the next search shows this.
                 Err(_) if holder.as_ref().is_some_and(|held| held.state != "active") => {}
                 Err(_) => {
                     let query = sqlx::query(include_str!("../sql/waits_for.sql")).bind(pid);

@@ -40,10 +40,10 @@ impl Holder {
     }
 }
 
-/// One locked thing.
+/// One locked row or key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Locked {
-    /// Its index among the things that were sent, from 0.
+    /// Its index among the rows and keys of the call, from 0.
     pub nth: usize,
     /// A description: a unique key, an id, a queue.
     pub what: String,
@@ -61,7 +61,7 @@ impl fmt::Display for Locked {
     }
 }
 
-/// All locked things of one call. The other parts of the call were done.
+/// All locked rows and keys of one call. The other parts of the call were done.
 #[derive(Debug)]
 pub struct LockedOut {
     /// The action of the call.

@@ -21,7 +21,7 @@ use sqlx::{Acquire, PgConnection, Row, postgres::PgRow};
 use std::{collections::HashSet, time::Duration};
 
 const DOING: &str = "changing a page of an operation";
-/// The answer to a page may take so long: a page may wait for locks of jobs to revive, each for a moment.
+/// The answer timeout of a page. A page may wait for locks of jobs to revive, for a moment each.
 const WITHIN: Duration = Duration::from_secs(120);
 
 /// A page to change.
@@ -33,9 +33,9 @@ pub struct OperationPage {
     pub states: Vec<State>,
     /// Only jobs that were enqueued at this time or before.
     pub until: DateTime<Utc>,
-    /// What is done.
+    /// The action.
     pub work: PageWork,
-    /// How many jobs the page looks at.
+    /// How many jobs the page reads.
     pub limit: i64,
 }
 
@@ -81,7 +81,7 @@ pub struct PageDone {
 /// The state of the operation that is written after a page.
 #[derive(Clone, Debug)]
 pub struct PageEnd {
-    /// How far the operation has come, as JSON.
+    /// The cursor of the operation, as JSON.
     pub cursor: String,
     /// All jobs that are locked.
     pub locked: Vec<JobId>,
@@ -102,8 +102,8 @@ impl Store {
     /// Changes one page, and writes the state that `end` computes from the result, in one transaction. Renews the lease.
     ///
     /// # Errors
-    /// A statement failed, and nothing was changed, unless the answer to the commit was lost: then the next call of the same fence must
-    /// begin with the row.
+    /// A statement failed, and nothing was changed, unless the answer to the commit was lost: then the next call with the same
+    /// fence must first read the row.
     pub async fn operation_page(
         &self,
         of: OperationFence,

@@ -28,10 +28,10 @@ const PING_AFTER_IDLE: Duration = Duration::from_secs(1);
 const IDLE_MAX: Duration = Duration::from_mins(10);
 /// How often idle connections are closed.
 const IDLE_CHECK_INTERVAL: Duration = Duration::from_mins(1);
-/// The maximum age of a connection. It makes a process return to a server that was away for a while.
+/// The maximum age of a connection. It makes a process return to a server that was unavailable for a while.
 const AGE_MAX: Duration = Duration::from_mins(30);
 /// How often the server checks during a statement whether the client is still connected. Without this check, a
-/// statement that waits for a lock runs on after its client has closed the connection.
+/// statement that waits for a lock continues after its client has closed the connection.
 pub(crate) const CONNECTION_CHECKED_EVERY: Duration = Duration::from_millis(250);
 /// How long the slot of a connection that was closed during a statement stays taken: until the server has certainly
 /// noticed. Otherwise a process whose callers give up would hold more and more connections at the server.

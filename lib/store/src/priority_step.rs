@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 /// The number of jobs that one statement reads: some milliseconds of work.
 const REORDER_BATCH: i64 = 1_000;
-/// The pause between two looks at jobs that other sessions have locked.
+/// The pause between two tries to move jobs that other sessions have locked.
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Store {
@@ -43,8 +43,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Locked`] if other sessions hold the row of the queue, or waiting jobs, for longer than the lock timeout; or a
-    /// statement failed. If it names jobs, the step is set and all other jobs have moved. If it names a table that is locked, its text
-    /// says whether the step is set.
+    /// statement failed. If the error names jobs, the step is set and all other jobs have moved. If the error names a locked
+    /// table, its text says whether the step is set.
     pub async fn set_priority_step(&self, queue: &QueueName, step: Duration) -> Result<u64, Error> {
         let step_ms = i64::try_from(step.min(STRICT_PRIORITY_STEP).as_millis()).unwrap_or(i64::MAX);
         let statement = |lock_timeout: &'static str| {
@@ -134,7 +134,7 @@ impl Store {
     }
 }
 
-/// The step is set. A table that another session has locked only delays the jobs.
+/// The step is already set. If another session has locked a table, this only delays the move of the jobs.
 fn not_moved(error: Error) -> Error {
     match error {
         Error::Locked(locked) => Error::Locked(Box::new(LockedOut { doing: NOT_MOVED, ..*locked })),

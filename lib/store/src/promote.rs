@@ -51,7 +51,7 @@ impl Store {
         Ok(Share { promoted: self.with_room(placed).await, queues, last })
     }
 
-    /// The jobs after those with limit keys were given room, as far as there is room.
+    /// The jobs, after jobs with limit keys got room, as far as there is room.
     async fn with_room(&self, placed: Placed) -> Promoted {
         let jobs = self.admit_placed(placed.jobs).await;
         Promoted { jobs: self.admit_parked(jobs, placed.parked).await, lateness: placed.lateness, next_in: None }

@@ -22,7 +22,7 @@ pub struct JobFilter {
     pub state: Option<State>,
     /// Only jobs of this batch.
     pub batch: Option<String>,
-    /// Only jobs with an id below this one: the last id of the page before.
+    /// Only jobs with a lower id than this: the last id of the previous page.
     pub before: Option<JobId>,
     pub limit: i64,
 }
@@ -67,7 +67,7 @@ crate::from_row!(QueueStats {
     cancelled_last_minute,
 });
 
-/// How a job is now, without its payload and its result.
+/// The current state of a job, without its payload and its result.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "columns")]
 pub struct JobNow {
@@ -84,7 +84,7 @@ pub struct JobNow {
 }
 
 impl Store {
-    /// How these jobs are now.
+    /// The current state of these jobs.
     ///
     /// # Errors
     /// The statement failed.

@@ -16,11 +16,11 @@ use std::{
 /// at most a fortieth of the time.
 const RECENT: Duration = Duration::from_secs(2);
 
-/// How long it is remembered of a queue. A queue in which a job with rules comes now and then should not need two claims for each
-/// of them; to plain jobs in the same queue it costs a fifth of a claim.
+/// How long a find is remembered for a queue. If jobs with rules come to a queue now and then, each of them should not need two
+/// claims. Plain jobs in the same queue pay a fifth of a claim for this.
 const RECENT_IN_QUEUE: Duration = Duration::from_secs(60);
 
-/// How many queues are kept at most, after those have been removed in which nothing was found recently.
+/// How many queues are kept at most, after queues without a recent find have been removed.
 const QUEUES_MAX: usize = 1_000;
 
 /// When a statement last found this.

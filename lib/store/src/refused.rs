@@ -10,8 +10,8 @@ const DOING: &str = "looking for the job that is refused";
 const WITHIN: Duration = Duration::from_secs(30);
 
 impl Store {
-    /// The place of the first job that PostgreSQL refuses, parents before children. Enqueues parts of the jobs in transactions that
-    /// are rolled back. `None`: now none is refused, or the search failed.
+    /// The index of the first job that PostgreSQL refuses, parents before children. Enqueues parts of the jobs in transactions
+    /// that are rolled back. `None`: now no job is refused, or the search failed.
     pub async fn first_refused(&self, jobs: &[NewJob]) -> Option<usize> {
         let order = run_order(jobs).ok()?;
         let ordered: Vec<NewJob> = order.iter().map(|&nth| jobs[nth].clone()).collect();

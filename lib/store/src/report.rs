@@ -8,7 +8,7 @@ use sqlx::{Row, postgres::PgRow};
 /// The answer to the progress of a run of an HTTP worker, which still holds the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpReported {
-    /// Another transaction has locked the row otherwise.
+    /// False: another transaction has locked the row.
     pub written: bool,
     /// Somebody has cancelled the job.
     pub cancel_wanted: bool,

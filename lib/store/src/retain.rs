@@ -19,11 +19,11 @@ const KEEP_MAX_S: i64 = 1_000 * 365 * 86_400;
 
 impl Store {
     /// Creates partitions for the coming days, drops partitions older than `keep`, and deletes the finished jobs of queues that
-    /// have a retention setting. What fails now because other
+    /// have a retention setting. Work that fails now because other
     /// sessions use the table is left for the next step.
     ///
     /// # Errors
-    /// A statement failed. Work that was done before stays done.
+    /// A statement failed. Earlier work of the call stays.
     pub async fn retain(&self, keep: Duration) -> Result<Retained, Error> {
         let keep_s = i64::try_from(keep.as_secs()).unwrap_or(i64::MAX).min(KEEP_MAX_S);
         let mut done = Retained::default();
@@ -174,7 +174,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets batches whose jobs have all left history.
+    /// Deletes batches whose jobs have all left history.
     async fn delete_old_batches(&self, done: &mut Retained) -> Result<(), sqlx::Error> {
         for _ in 0..DELETE_ROUNDS {
             let delete = sqlx::query_scalar(include_str!("../sql/retain_batches.sql")).bind(DELETE_ROWS);

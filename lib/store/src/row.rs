@@ -177,7 +177,7 @@ pub(crate) fn timeout(row: &PgRow) -> Result<Option<Duration>, sqlx::Error> {
     Ok(timeout_ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis))
 }
 
-/// The word `retry` of a job. One that somebody wrote by hand in another form counts as none.
+/// The field `retry` of a job. A value that a person wrote by hand in another form is ignored.
 pub(crate) fn retry(row: &PgRow) -> Result<Option<Retry>, sqlx::Error> {
     let text: Option<&str> = row.try_get("retry")?;
     Ok(text.and_then(|text| serde_json::from_str(text).ok()))

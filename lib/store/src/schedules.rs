@@ -135,9 +135,9 @@ pub enum ScheduleChange<'a> {
         /// The first tick from now on.
         next_at: DateTime<Utc>,
     },
-    /// The schedule fires no more.
+    /// Pauses the schedule.
     Pause,
-    /// The schedule fires again, if it is still as it was read.
+    /// Resumes the schedule, if it has not changed since it was read.
     Resume {
         /// The revision that was read.
         revision: i64,
@@ -187,7 +187,7 @@ impl Store {
         }
     }
 
-    /// The job of the schedule is as PostgreSQL takes it.
+    /// The job must be in the form for PostgreSQL: encrypted, if its queue asks for it.
     async fn send_schedule(&self, name: &ScheduleName, change: &ScheduleChange<'_>) -> Result<Option<bool>, Error> {
         let statement = |lock_timeout: &'static str| statement(name, change, lock_timeout);
         let rows = self.change(DOING, || format!("schedule {name}"), &statement).await?;

@@ -34,7 +34,7 @@ pub(super) struct Evidence {
     pub(super) reapers: usize,
     /// The value of `maxmemory-policy`, if this user may read it.
     pub(super) eviction: Option<String>,
-    /// The schedules whose next tick is to come.
+    /// The schedules whose next tick is in the future.
     pub(super) schedules: Option<DueSchedules>,
 }
 

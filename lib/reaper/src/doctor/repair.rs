@@ -11,13 +11,14 @@ use std::{
 };
 use tokio::time::{Instant, sleep};
 
-/// Long enough to tell jobs that only move from damage. The steps also repair damage that this check misses.
+/// Long enough to distinguish damage from jobs that only change their state. The steps also repair damage that this
+/// check misses.
 const LOOK_FOR: Duration = Duration::from_millis(300);
 /// How often a recount is tried while another process changes the counts, once a tick.
 const RECOUNTS_MAX: u32 = 40;
 
-/// Runs every step of a reaper twice, because the steps repair damage only when they see it a second time. Signs as
-/// doctor in the trails of jobs. Returns the damage that was found and repaired, by kind.
+/// Runs every step of a reaper twice, because the steps repair damage only when they see it a second time. The trails
+/// of jobs name doctor. Returns the damage that was found and repaired, by kind.
 ///
 /// # Errors
 /// A store does not answer to the first reading.

@@ -44,8 +44,7 @@ const SAY_EVERY: Duration = Duration::from_secs(5);
 
 pub(super) struct Session {
     store: Store,
-    /// The connection that works. It is made when a schema in use needs it: a pooler may have only one connection for
-    /// us.
+    /// The working connection. It is made when a schema in use needs it: a pooler may have only one connection for us.
     work: Option<PgConnection>,
     /// The connection that holds the lock. It is in a transaction from the moment when it has the lock.
     guard: PgConnection,
@@ -59,7 +58,7 @@ pub(super) struct Session {
     version: i64,
 }
 
-/// The text about a session that is in the way.
+/// The text about a session that blocks the migration.
 struct InTheWay(Holder);
 
 impl fmt::Display for InTheWay {
@@ -83,7 +82,7 @@ impl Session {
         &mut self.guard
     }
 
-    /// Makes the connection that works.
+    /// Makes the working connection.
     async fn begin_work(&mut self) -> Result<(), Error> {
         if self.work.is_none() {
             let sql = || Error::sql("migrating the schema");
@@ -294,7 +293,7 @@ impl Session {
         }
     }
 
-    /// Pauses so that other sessions continue. Fails if the patience is used up.
+    /// Pauses so that other sessions can continue. Fails if the time for waits is used up.
     async fn pause(&mut self, pause: Duration, waited: Duration, by: &impl fmt::Display) -> Result<(), Error> {
         self.waited += waited;
         if self.waited >= self.patience {
