@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr};
 
-/// Why nothing is served.
+/// The reason why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address cannot be bound.

@@ -38,7 +38,7 @@ impl Fields {
         self.bad.push(Detail::new(format!("{}/{name}", self.prefix), code, message));
     }
 
-    /// Whether the field is there, also with the value `null`.
+    /// Whether the field is present, also with the value `null`.
     pub(crate) fn is_there(&self, name: &str) -> bool {
         self.left.contains_key(name)
     }
@@ -60,7 +60,7 @@ impl Fields {
         }
     }
 
-    /// A field that must be there.
+    /// A required field.
     pub(crate) fn required<T: DeserializeOwned>(&mut self, name: &str, wanted: &str) -> Option<T> {
         let is_there = self.left.get(name).is_some_and(|value| value.get() != "null");
         if !is_there {
@@ -102,7 +102,7 @@ impl Fields {
         self.number(name, bounds).map(Duration::from_millis)
     }
 
-    /// An array, if the field is there.
+    /// An array, if the field is present.
     pub(crate) fn array_if_any(&mut self, name: &str, most: usize) -> Option<Vec<Box<RawValue>>> {
         self.left.contains_key(name).then(|| self.array(name, most))
     }
@@ -131,7 +131,7 @@ impl Fields {
         self.array(name, most)
     }
 
-    /// Whether nothing bad was found so far.
+    /// Whether no problem was found so far.
     pub(crate) fn is_good(&self) -> bool {
         self.bad.is_empty()
     }

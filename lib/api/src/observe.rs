@@ -48,8 +48,8 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
     response
 }
 
-/// The span of a request. `None`: traces are off, or the request only asks whether the process is well. In a box, because it would make
-/// every request larger.
+/// The span of a request. `None`: traces are off, or the request is only a health check. In a box, because it would make every
+/// request larger.
 fn begin_span(request: &Request) -> Option<Box<RequestSpan>> {
     if !is_on() {
         return None;

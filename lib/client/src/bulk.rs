@@ -50,7 +50,7 @@ pub struct Bulk {
     pub(crate) locked: Vec<JobId>,
     pub(crate) locked_since: Option<Instant>,
     step_max: usize,
-    /// How many jobs the next statement looks at.
+    /// How many jobs the next statement reads.
     page: i64,
 }
 
@@ -80,7 +80,7 @@ impl Bulk {
         self
     }
 
-    /// How far the change has come. Work behind the cursor may have been done already; to do it again changes nothing.
+    /// The cursor of the change. Some work behind the cursor may already be done; to do it again changes nothing.
     #[must_use]
     pub const fn cursor(&self) -> &BulkCursor {
         &self.cursor
@@ -163,7 +163,7 @@ impl Client {
         Ok(Bulk { cursor, ..self.bulk(action, filter).await? })
     }
 
-    /// How many jobs a change would be made to, by queue, kind and state. Changes nothing.
+    /// How many jobs a change would affect, by queue, kind and state. Changes nothing.
     ///
     /// # Errors
     /// PostgreSQL fails.
@@ -174,7 +174,7 @@ impl Client {
     /// Does the next part of a change: one page. `None`: the change is complete, except for [`Bulk::locked`].
     ///
     /// # Errors
-    /// PostgreSQL fails. The steps before are done. The call can be made again.
+    /// PostgreSQL fails. The earlier steps are done. The call can be repeated.
     pub async fn bulk_step(&self, bulk: &mut Bulk) -> Result<Option<BulkStep>, Error> {
         if !bulk.found.is_empty() {
             return self.revive_found(bulk).await.map(Some);

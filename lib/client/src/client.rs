@@ -77,7 +77,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Invalid`] if the only job is invalid, [`Error::InvalidOf`] if one of several is; then no job is sent.
-    /// Otherwise the batches before the one that failed are accepted. When a connection is lost, the batch is sent
+    /// Otherwise the batches before the failed batch are accepted. When a connection is lost, the batch is sent
     /// again under the same ids, a few times. When open transactions of other sessions hold ids or unique keys for
     /// longer than `database.lock_timeout_ms`, the error is [`Error::Locked`], and all other jobs are accepted.
     pub async fn enqueue_many(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
@@ -180,7 +180,7 @@ impl Client {
         }
     }
 
-    /// Brings parked jobs of a queue into the line, as far as fair shares say. This only saves time: a reaper does the same.
+    /// Brings parked jobs of a queue into the line, as far as fair shares allow. This only saves time: a reaper does the same.
     async fn admit_fair(&self, queue: &QueueName, mut keys: Vec<String>) {
         keys.sort_unstable();
         keys.dedup();
@@ -207,7 +207,7 @@ impl Client {
 
     /// Waits until a job of any kind has reached its end: succeeded, dead or cancelled.
     ///
-    /// Hears over Redis when the job has ended. Also polls PostgreSQL, at intervals that grow to half a second, because a
+    /// Learns over Redis when the job has ended. Also polls PostgreSQL, at intervals that grow to half a second, because a
     /// message can be lost. All waits of one client share one subscription and their statements.
     ///
     /// # Errors
@@ -215,7 +215,7 @@ impl Client {
     pub async fn wait_finished(&self, id: JobId, timeout: Duration) -> Result<Finished, Error> {
         match tokio::time::timeout(timeout, self.waiter.wait(id)).await {
             Ok(finished) => finished,
-            // The job may have finished since the last look.
+            // The job may have finished since the last read.
             Err(_) => match self.store.job(id).await? {
                 None => Err(Error::NoSuchJob(id)),
                 Some(JobRecord { state, result, last_error, .. }) if state.is_final() => {
@@ -306,14 +306,14 @@ impl Client {
         Ok(changed)
     }
 
-    /// Sets what one point of priority is worth in this queue: the waiting time that it replaces. Moves the waiting jobs and
+    /// Sets the priority step of this queue: the waiting time that one point of priority is worth. Moves the waiting jobs and
     /// returns how many it moved.
     ///
     /// # Errors
     /// PostgreSQL fails.
     pub async fn set_priority_step(&self, queue: &QueueName, step: Duration) -> Result<u64, Error> {
         let moved = self.store.set_priority_step(queue, step).await;
-        // Also if some jobs are locked: all others have moved.
+        // The hints are removed even if some jobs are locked, because all other jobs have moved.
         if let Some(hints) = &self.hints
             && moved.as_ref().map_or(true, |moved| *moved > 0)
         {
@@ -418,7 +418,7 @@ pub(crate) fn may_have_been_written(error: &leasehold_ports::Error) -> bool {
     let source = match error.source.downcast_ref() {
         Some(leasehold_store::Error::Sql { source, .. }) => source,
         Some(other) => return matches!(other, leasehold_store::Error::InPart { .. }),
-        // Other stores do not say.
+        // Other stores do not report this.
         None => return true,
     };
     match source {

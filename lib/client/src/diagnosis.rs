@@ -32,7 +32,7 @@ impl ServerAddress {
 }
 
 impl Config {
-    /// What is wrong with PostgreSQL, and what to do.
+    /// The problem of PostgreSQL, and the remedy.
     #[must_use]
     pub fn explain_store(&self, error: &leasehold_store::Error) -> String {
         let (doing, source) = match error {
@@ -93,7 +93,7 @@ impl Config {
         }
     }
 
-    /// What is wrong with Redis, and what to do.
+    /// The problem of Redis, and the remedy.
     #[must_use]
     pub fn explain_handoff(&self, error: &leasehold_handoff::Error) -> String {
         let server = ServerAddress::of(self.redis.url.as_ref().map_or("", |url| url.expose_secret()));

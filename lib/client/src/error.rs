@@ -20,11 +20,11 @@ pub enum Error {
     /// One of several jobs is invalid. Nothing was changed.
     #[error("job {} of {of}: {source}", .nth + 1)]
     InvalidOf {
-        /// The place of the job among them, from 0.
+        /// The index of the job among them, from 0.
         nth: usize,
         /// How many jobs there are.
         of: usize,
-        /// What is wrong with it.
+        /// The problem of the job.
         source: InvalidJob,
     },
     /// A graph is invalid. Nothing was changed.
@@ -113,10 +113,10 @@ pub enum Error {
     /// The job that was waited for was cancelled.
     #[error("{0} was cancelled")]
     Cancelled(JobId),
-    /// The job did not finish before the timeout of the wait. The job goes on.
+    /// The job did not finish before the timeout of the wait. The job continues.
     #[error("{0} has not finished in time; the job continues")]
     TimedOut(JobId),
-    /// The address where a worker or a reaper is to serve its health cannot be bound.
+    /// The address where a worker or a reaper should serve its health cannot be bound.
     #[error("cannot listen on {address}: {source}")]
     Listen {
         /// The address.
@@ -124,7 +124,7 @@ pub enum Error {
         /// Why it cannot be bound.
         source: io::Error,
     },
-    /// A worker was built that could do nothing, or the program is shutting down.
+    /// The built worker has no queue or no handler, or the program is shutting down.
     #[error("{0}")]
     Worker(&'static str),
 }
@@ -134,7 +134,7 @@ pub enum Error {
 #[derive(Clone, Debug)]
 pub struct StoreError(Arc<Cause>);
 
-/// Which store failed, and how.
+/// The store that failed, and its error.
 #[derive(Debug)]
 enum Cause {
     Postgres(leasehold_store::Error),
@@ -154,7 +154,7 @@ impl StoreError {
         }
     }
 
-    /// Whether the caller is wrong and not the store: an invalid job, a malformed URL.
+    /// Whether the mistake is the caller's and not the store's: an invalid job, a malformed URL.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match &*self.0 {
@@ -282,7 +282,7 @@ impl From<leasehold_handoff::Error> for Error {
 }
 
 impl Error {
-    /// Whether the caller is wrong and not a store: a setting, an invalid job, a malformed name.
+    /// Whether the mistake is the caller's and not a store's: a setting, an invalid job, a malformed name.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {

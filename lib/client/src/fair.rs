@@ -21,7 +21,7 @@ impl Client {
     }
 
     /// Sets the weight of a fair key: its part of the queue compared with the other keys, from 0.001 to 1000. Keys without a
-    /// weight have 1. The backlog changes its order immediately.
+    /// weight have the weight 1. The backlog changes its order immediately.
     ///
     /// # Errors
     /// The weight is not valid, or PostgreSQL fails.

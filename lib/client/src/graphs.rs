@@ -20,7 +20,7 @@ impl Client {
     /// first request.
     ///
     /// # Errors
-    /// As [`Client::enqueue_graph`].
+    /// See [`Client::enqueue_graph`].
     pub async fn enqueue_graph_once(&self, graph: Vec<NamedJob>, key: &OnceKey) -> Result<Once, Error> {
         let jobs = resolve_graph(graph)?;
         self.enqueue_once(&jobs, Some(key)).await

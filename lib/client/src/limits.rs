@@ -5,7 +5,7 @@ use leasehold_store::{KeyLimit, LimitRecord};
 
 impl Client {
     /// Sets the limit of a key, or of each key that begins like a pattern, which ends in `*`. Replaces an earlier limit
-    /// immediately. Runs go on when a limit is lowered.
+    /// immediately. Running jobs continue when a limit is lowered.
     ///
     /// # Errors
     /// The limit is not valid, or PostgreSQL fails.
@@ -30,7 +30,7 @@ impl Client {
     }
 
     /// Removes the limit of a key or a pattern: the jobs that wait for this limit may start. Returns whether there was
-    /// one.
+    /// a limit.
     ///
     /// # Errors
     /// PostgreSQL fails.

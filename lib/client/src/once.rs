@@ -10,7 +10,7 @@ use leasehold_store::{Once, OnceKey};
 
 impl Client {
     /// Enqueues jobs in one transaction: all of them or none. With a key, a request that is sent again gets the answer of the
-    /// first one, for a day.
+    /// first request, for a day.
     ///
     /// # Errors
     /// [`Error::Invalid`] if a job is invalid. [`Error::Locked`] if open transactions of other sessions hold an id, a key, a

@@ -77,7 +77,7 @@ pub struct OperationRun {
 /// The result of a step of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperationStep {
-    /// There is more to do.
+    /// There are more pages.
     More,
     /// All jobs were read. This number of them are locked by other sessions and were not changed.
     Complete {
@@ -110,7 +110,7 @@ impl OperationRun {
         })
     }
 
-    /// Tries these jobs again, which were locked.
+    /// Tries these jobs again, which were locked before.
     fn again(&self, ids: Vec<JobId>) -> PageWork {
         match &self.bulk.action {
             BulkAction::Cancel => PageWork::CancelThese(ids),
@@ -150,7 +150,7 @@ impl Client {
     /// Takes an operation that no server works on, for this server.
     ///
     /// # Errors
-    /// PostgreSQL fails, or the row is of a version of this program that this one does not know.
+    /// PostgreSQL fails, or the row is from another version of this program and cannot be read.
     pub async fn take_operation(&self, server: WorkerId) -> Result<Option<OperationRun>, Error> {
         let Some(taken) = self.bulk_store()?.take_operation(server, LEASE).await? else { return Ok(None) };
         let (filter, cursor): (Conditions, _) = (read(&taken.filter)?, read(&taken.cursor)?);
@@ -247,16 +247,16 @@ impl Client {
 
 type Last = (Option<DateTime<Utc>>, JobId);
 
-/// How the work of this server on an operation ends.
+/// The end of this server's work on an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperationEnd<'a> {
     /// All jobs were changed.
     Done,
     /// Somebody has stopped it.
     Cancelled,
-    /// It cannot go on, for this reason.
+    /// It cannot continue, for this reason.
     Failed(&'a str),
-    /// Another server goes on.
+    /// Another server continues it.
     GivenBack,
 }
 

@@ -7,14 +7,14 @@ use leasehold_store::{PoolUsage, QueueStats, Store};
 use leasehold_telemetry::{PoolState, Probe, QueueGauge, QueueReport, Queues, ShownQueues, Stores};
 use std::{collections::HashMap, time::Duration};
 
-/// One PostgreSQL and the Redis beside it. Cheap to clone.
+/// One PostgreSQL and its Redis. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Pair {
-    /// Tells several pairs apart. The pair of the settings is [`Pair::MAIN`].
+    /// Distinguishes several pairs. The pair of the settings is [`Pair::MAIN`].
     pub name: String,
     /// PostgreSQL, with the schema of this program.
     pub store: Store,
-    /// Redis; `None` without `redis.url`, which only a client can do without.
+    /// Redis; `None` without `redis.url`. Only a client can work without Redis.
     pub handoff: Option<Handoff>,
 }
 

@@ -65,7 +65,7 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails, or the row has a timing that this program cannot read.
     pub async fn resume_schedule(&self, name: &ScheduleName) -> Result<Option<bool>, Error> {
-        // Again only if somebody has changed the schedule in between.
+        // The loop repeats only if somebody has changed the schedule in between.
         loop {
             let Some(schedule) = self.schedule(name).await? else { return Ok(None) };
             if schedule.paused_at.is_none() {
@@ -85,7 +85,7 @@ impl Client {
     /// such schedule.
     ///
     /// # Errors
-    /// As [`Client::enqueue_many`].
+    /// See [`Client::enqueue_many`].
     pub async fn run_schedule(&self, name: &ScheduleName) -> Result<Option<Enqueued>, Error> {
         match self.schedule(name).await? {
             Some(schedule) => Ok(self.enqueue_many(&[schedule.job()]).await?.pop()),
@@ -93,7 +93,7 @@ impl Client {
         }
     }
 
-    /// Removes a schedule. The jobs that it has made stay. Returns whether there was one.
+    /// Removes a schedule. The jobs that it has made stay. Returns whether there was a schedule.
     ///
     /// # Errors
     /// PostgreSQL fails.

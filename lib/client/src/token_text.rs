@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 
 const PREFIX: &str = "lh_";
-/// The id has no `_`, which ends it.
+/// The id contains no `_`, because this character ends the id.
 const ID_ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 const ID_BYTES: usize = 12;
 const SECRET_BYTES: usize = 32;
@@ -54,7 +54,7 @@ pub(crate) fn new_text(id: &str) -> Result<(TokenText, TokenHash), std::io::Erro
     Ok((TokenText(text), hash))
 }
 
-/// From the operating system, and not from a generator of this process.
+/// Random bytes from the operating system, and not from a generator of this process.
 fn fill(bytes: &mut [u8]) -> Result<(), std::io::Error> {
     SysRng.try_fill_bytes(bytes).map_err(|error| std::io::Error::other(error.to_string()))
 }

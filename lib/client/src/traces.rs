@@ -59,7 +59,7 @@ impl Sending {
     /// Makes the call in the span.
     ///
     /// # Errors
-    /// As the call.
+    /// The errors of the call.
     pub async fn run<'j, T: Answers, F>(&'j self, call: impl FnOnce(&'j [NewJob]) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
@@ -74,7 +74,7 @@ impl Sending {
     }
 }
 
-/// What kind of error it was, without its text.
+/// The kind of an error, without its text.
 const fn kind_of(error: &Error) -> &'static str {
     match error {
         Error::Locked(_) => "locked",

@@ -126,7 +126,7 @@ impl Client {
         Ok(is_there)
     }
 
-    /// Removes a webhook, and cancels its deliveries that have not ended. Returns whether there was one.
+    /// Removes a webhook, and cancels its deliveries that have not ended. Returns whether there was a webhook.
     ///
     /// # Errors
     /// PostgreSQL fails. If the webhook is removed, its deliveries end dead when they run.
@@ -236,7 +236,8 @@ impl Client {
     }
 }
 
-/// The ends of jobs make deliveries from now on, or no longer. Gives up after a while: a keeper of webhooks tries again.
+/// Creates or drops the trigger, so that ends of jobs make deliveries from now on, or no longer. Gives up after a while: a
+/// keeper of webhooks tries again.
 async fn set_trigger(store: &Store) -> Result<(), Error> {
     let begun = Instant::now();
     while store.set_webhook_trigger().await? == WebhookTrigger::Busy && begun.elapsed() < TRIGGER_WITHIN {

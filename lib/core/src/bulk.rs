@@ -9,7 +9,7 @@ use crate::{
 use serde::Serialize;
 use std::time::Duration;
 
-/// What is done to each job that a filter chooses.
+/// The action on each job that a filter chooses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BulkAction {
     /// Waiting jobs end. The workers of running jobs are told to stop.
@@ -40,7 +40,7 @@ pub struct BulkFilter {
 /// Why a filter cannot be used. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidBulk {
-    /// A filter without any condition would choose every job. That is hardly ever meant.
+    /// A filter without any condition would choose every job. This is hardly ever intended.
     #[error("the filter has no condition; it would choose every job")]
     NoCondition,
     /// Every error contains an empty text.

@@ -64,7 +64,7 @@ impl Claimability {
         }
     }
 
-    /// The same for a job whose time may be over, or whose unique key another job may hold in its second place.
+    /// The same for a job whose time may have passed, or whose unique key another job may hold in its second place.
     #[must_use]
     pub const fn but(self, is_overdue: bool, is_key_held: bool) -> Self {
         match self {

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-/// How much of its slots an autoscaler plans to use, in percent. With all of them a full fleet would look like a fleet of the right size.
+/// The part of the slots that an autoscaler plans to use, in percent. With 100 percent, a full fleet would look like a fleet of
+/// the right size.
 pub const TARGET_PERCENT: u32 = 90;
 
 /// How many slots a queue could use now. All numbers of a queue that was never used are 0.
@@ -42,7 +43,7 @@ impl Demand {
     }
 }
 
-/// How many workers of `slots_per_replica` slots meet a demand, of which a worker plans to use [`TARGET_PERCENT`] of its slots. A
+/// How many workers of `slots_per_replica` slots meet a demand, if each worker uses [`TARGET_PERCENT`] of its slots. A
 /// HorizontalPodAutoscaler with the same target comes to the same number.
 #[must_use]
 pub fn replicas_for(demand: u64, slots_per_replica: f64, min: u64, max: Option<u64>) -> u64 {

@@ -68,7 +68,7 @@ pub struct NewJob {
     pub expires_at: Option<DateTime<Utc>>,
     /// The same as a time from now, by the database's clock; ignored if `expires_at` is set.
     pub expires_in: Option<Duration>,
-    /// How the job is unique, where this is not: while it is live, and a job whose key is held is skipped.
+    /// How the job is unique. `None`: while it is live; a new job whose key is held is skipped.
     pub unique: Option<Unique>,
     /// The name of the group of jobs that the job belongs to.
     pub batch: Option<String>,

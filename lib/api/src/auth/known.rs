@@ -21,9 +21,9 @@ use std::{
 use subtle::ConstantTimeEq;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// How long a snapshot serves. With the time of the statement, a revoke takes effect within five seconds.
+/// How long a snapshot is used. With the time of the statement, a revoke takes effect within five seconds.
 const FRESH: Duration = Duration::from_secs(4);
-/// How long a request that may be met by old tokens waits for a read.
+/// How long a request waits for a read, if old tokens are good enough for it.
 const OLD_AFTER: Duration = Duration::from_millis(500);
 /// The pause between two reads.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -47,14 +47,14 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     known: Option<Arc<Known>>,
-    /// When the last read failed and with what, if no later one has succeeded.
+    /// The time and the error of the last failed read, if no later read has succeeded.
     failed: Option<(Instant, Problem)>,
 }
 
 /// A snapshot of the tokens.
 #[derive(Debug)]
 struct Known {
-    /// Before the statement was sent.
+    /// The time just before the statement was sent.
     asked_at: Instant,
     are_needed: bool,
     by_id: HashMap<String, Entry>,
@@ -63,7 +63,7 @@ struct Known {
 #[derive(Debug)]
 struct Entry {
     token: Arc<Token>,
-    /// The current secret, and the one before the last rotation, each with its end.
+    /// The current secret, and the secret before the last rotation, each with its end.
     secrets: Vec<(TokenHash, Option<Instant>)>,
 }
 
@@ -94,8 +94,8 @@ impl Entry {
 }
 
 impl Auth {
-    /// Checks tokens for a server that listens on loopback addresses only, or on others too. `rate` is the most requests of a token in a
-    /// second; 0: any number.
+    /// Checks tokens for a server that listens on loopback addresses only, or also on other addresses. `rate` is the most
+    /// requests of a token in a second; 0: any number.
     #[must_use]
     pub fn new(store: Store, is_loopback: bool, rate: u32) -> Self {
         let usage = Usage::new(store.clone());
@@ -227,7 +227,7 @@ impl Auth {
         Ok(known)
     }
 
-    /// The tokens. A user of the database who may not read what proves them may still serve a server that needs none.
+    /// The tokens. A server that needs no tokens also works with a user of the database who may not read their hashes.
     async fn usable(&self) -> std::result::Result<UsableTokens, leasehold_store::Error> {
         match self.0.store.usable_tokens().await {
             Err(error) if error.is_denied() && self.0.store.tokens(None).await?.is_empty() => {

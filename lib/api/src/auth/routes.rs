@@ -9,8 +9,8 @@ pub(super) enum Needs {
     Nothing,
     /// This access to all queues.
     All(Access),
-    /// `read` for all queues. While PostgreSQL is unavailable, the tokens that were known before count: this is when people need the
-    /// metrics most.
+    /// `read` for all queues. While PostgreSQL is unavailable, the last known tokens count, because operators need the metrics
+    /// most at this time.
     Vitals,
     /// This access to the queue of the path.
     Path(Access),

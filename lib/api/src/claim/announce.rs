@@ -12,7 +12,7 @@ const DRAINED_EVERY: Duration = Duration::from_secs(1);
 /// How many workers are announced at the same time.
 const ANNOUNCED_AT_ONCE: usize = 32;
 
-/// This server, for people.
+/// The name of this server, for human readers.
 pub(super) fn name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{}:{}", host.trim(), std::process::id())
@@ -28,7 +28,7 @@ pub(super) async fn announce(shared: Arc<Shared>, head: Arc<dyn WorkerHead>) {
             () = sleep(DRAINED_EVERY) => false,
         };
         if shared.redis.is_unavailable() {
-            // All of them are announced when Redis is available again, and the announcements of now expire.
+            // All workers are announced when Redis is available again, and the current announcements expire.
             if is_stopping {
                 return;
             }
@@ -61,7 +61,7 @@ fn that_differ(records: &[WorkerRecord]) -> Vec<WorkerRecord> {
     records.iter().filter(is_new).cloned().collect()
 }
 
-/// A failure is found by the next call to Redis too, and an announcement expires by itself.
+/// A failure needs no handling: the next call to Redis finds it too, and an announcement expires by itself.
 async fn tell_each<'a, T>(records: &'a [WorkerRecord], tell: impl Fn(&'a WorkerRecord) -> T)
 where
     T: Future<Output = std::result::Result<(), leasehold_ports::Error>>,

@@ -19,7 +19,8 @@ use tokio::{
 
 /// How often answers that take long get more time.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long the server tries to note an answer in PostgreSQL. Later, its worker has renewed the leases, or they have run out.
+/// How long the server tries to note an answer in PostgreSQL. After this time, the worker has renewed the leases, or they have
+/// run out.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The most answers of one statement.
 const AT_ONCE: usize = 256;
@@ -54,7 +55,7 @@ impl Deliveries {
         }
     }
 
-    /// The answer is not written any more: its runs are released.
+    /// The answer will not be written: its runs are released.
     pub(super) fn give_up(&self, number: u64) {
         self.open().remove(&number);
     }

@@ -56,10 +56,10 @@ pub(super) struct Shared {
     pub(super) unconfirmed: Arc<Unconfirmed>,
     /// The requests of one claim, one after another.
     claims: Turns,
-    /// A worker's runs are recalled and handed over in one turn, and released in another one.
+    /// The runs of a worker are recalled and handed over in one turn, and released in another turn.
     pub(super) handovers: Turns,
     pub(super) workers: Arc<HttpWorkers>,
-    /// The name of this server, for people.
+    /// The name of this server, for human readers.
     pub(super) name: String,
     lanes: Mutex<HashMap<QueueName, Arc<Mailbox>>>,
     waiting: AtomicUsize,
@@ -107,8 +107,8 @@ impl Dispatcher {
         Self(shared)
     }
 
-    /// The jobs of an earlier claim of the same id, if its runs have not ended; else new ones. Waits up to `wait` for a job. The same
-    /// claim at the same time waits for this one, and gets the same jobs.
+    /// The jobs of an earlier claim with the same id, if its runs have not ended; else new jobs. Waits up to `wait` for a job. If
+    /// the same claim is sent at the same time, it waits for this call and gets the same jobs.
     pub(crate) async fn claim(&self, claim: HttpClaim, max_bytes: usize, wait: Duration) -> Result<Claimed> {
         let is_named = claim.is_named;
         let until = Instant::now() + wait;
@@ -138,7 +138,7 @@ impl Dispatcher {
         let answer = match timeout(wait + LANE_PATIENCE, &mut awaited.answer).await {
             Ok(answer) => {
                 awaited.is_answered = true;
-                // Without an answer, the lane has ended with the server.
+                // If there is no answer, the lane has ended with the server.
                 answer.unwrap_or_else(|_| Ok(Claimed::nothing()))
             }
             Err(_) => {
@@ -162,7 +162,7 @@ impl Dispatcher {
         answer
     }
 
-    /// The worker gets no more jobs: its claims that wait end without a job.
+    /// The worker gets no more jobs: its waiting claims end without a job.
     pub(crate) async fn drain(&self, worker: WorkerId) -> Result<()> {
         self.0.store.drain_http(worker).await?;
         self.0.workers.drain(worker);
@@ -218,7 +218,7 @@ impl Dispatcher {
         self.0.waiting.load(Ordering::Relaxed)
     }
 
-    /// Claims that wait get an empty answer.
+    /// Waiting claims get an empty answer.
     pub(crate) fn stop_waiting(&self) {
         self.0.stopping.cancel();
     }
@@ -226,7 +226,7 @@ impl Dispatcher {
     /// Gives back hints and runs, and waits for that.
     pub(crate) async fn stop(&self) {
         self.0.stopping.cancel();
-        // An empty release says that no other one follows: every connection has ended.
+        // An empty release means that no other release follows: every connection has ended.
         self.0.unconfirmed.end();
         self.0.tasks.close();
         if timeout(LAST_RELEASES, self.0.tasks.wait()).await.is_err() {
@@ -247,7 +247,7 @@ struct AwaitedAnswer {
 impl Drop for AwaitedAnswer {
     fn drop(&mut self) {
         if !self.is_answered {
-            // First, so that the lane finds that the client has gone.
+            // Dropped first, so that the lane notices that the client has disconnected.
             self.answer.close();
             self.mailbox.poke();
         }
@@ -289,7 +289,7 @@ impl Shared {
         Arc::clone(mailbox)
     }
 
-    /// Ready when no other request of this claim is at work.
+    /// Waits until no other request of this claim is running.
     async fn turn_of(&self, claim: &HttpClaim, until: Instant) -> Result<Turn> {
         let key = format!("{} {}", claim.worker.0, claim.claim_id);
         let late = |_| Problem::new(Code::Unavailable, "another request with this claim_id is at work; try again");
@@ -303,7 +303,7 @@ impl Shared {
         Ok((!runs.is_empty()).then(|| self.handed_over(runs)))
     }
 
-    /// Reads which of these workers are drained. Their claims that wait end.
+    /// Reads which of these workers are drained. Their waiting claims end.
     pub(super) async fn learn_drained(&self, workers: &[WorkerId]) -> Result<()> {
         let drained = self.store.drained_http(workers).await?;
         drained.iter().for_each(|worker| self.workers.drain(*worker));
@@ -334,7 +334,7 @@ impl Shared {
     }
 
     /// A claim whose outcome is not known: PostgreSQL may have started runs that no client knows. They are released when PostgreSQL
-    /// answers. The same claim waits for that: `turn` is its turn.
+    /// answers. The same claim waits for this: `turn` is its turn.
     pub(super) fn reconcile(self: &Arc<Self>, claim: &HttpClaim, turn: Option<Turn>) {
         let (shared, claim) = (Arc::clone(self), claim.clone());
         self.tasks.spawn(async move {
@@ -350,7 +350,7 @@ impl Shared {
     }
 }
 
-/// Hears notices. Everything that they say is found out in another way too.
+/// Receives notices. The server learns everything that they say in another way too.
 async fn hear(shared: Arc<Shared>, head: Arc<dyn WorkerHead>) {
     let mut notices = head.listen();
     loop {

@@ -57,7 +57,7 @@ impl Unconfirmed {
         }
     }
 
-    /// No answer and no release follows.
+    /// Ends this object: no answer and no release follows.
     pub(crate) fn end(&self) {
         self.deliveries.end();
         let _ = self.releases.send(Vec::new());
@@ -72,13 +72,13 @@ impl Unconfirmed {
         self.send(runs);
     }
 
-    /// The runs among these that are still to be released: the client has not named them, and no later answer has them.
+    /// The runs among these that must still be released: the client has not named them, and no later answer has them.
     pub(crate) fn still_lost(&self, runs: &mut Vec<Release>) {
         let fences = self.fences();
         runs.retain(|run| fences.get(&run.fence) == Some(&Fate::Lost));
     }
 
-    /// The runs are released, or they are left to the ends of their leases.
+    /// The runs are released, or their leases will run out.
     pub(crate) fn forget(&self, runs: &[Release]) {
         let mut fences = self.fences();
         for run in runs {
@@ -130,7 +130,7 @@ impl HandedOver {
         }
     }
 
-    /// The runs that are only in this answer, and that the client has not named. From now on they are lost.
+    /// The runs that are only in this answer, and that the client has not named. From now on they count as lost.
     fn lose(&mut self) -> Vec<Release> {
         let ours = Fate::InAnswer(self.number);
         let mut fences = self.unconfirmed.fences();

@@ -145,7 +145,7 @@ impl Lane {
     }
 
     async fn wait_for_claims(&mut self) {
-        // Its hints belong to other workers now.
+        // Its hints may belong to other workers now.
         let unused = self.parked.take_all();
         give_back(&self.shared, &self.queue, unused).await;
         tokio::select! {
@@ -183,7 +183,7 @@ impl Lane {
                 return shared.redis.failed(&error);
             }
         }
-        // Without Redis, the line is asked again after a pause with jitter: one statement for the whole lane.
+        // Without Redis, the lane searches the line again after a pause with jitter: one statement for the whole lane.
         let pause = if is_unavailable { self.waits.next(&shared.jitter) } else { Duration::MAX };
         let took = tokio::select! {
             biased;
@@ -196,7 +196,7 @@ impl Lane {
         };
         if let Some(took) = took {
             if matches!(took, Took::Failed(_)) {
-                // The next call shows whether Redis is unavailable. Takes must not fail as fast as they can.
+                // The next call shows whether Redis is unavailable. Takes must not fail in a tight loop.
                 sleep(self.waits.next(&shared.jitter)).await;
             }
             self.took(took);

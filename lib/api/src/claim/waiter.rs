@@ -22,7 +22,7 @@ impl Claimed {
     }
 }
 
-/// A claim that waits.
+/// A waiting claim.
 #[derive(Debug)]
 pub(crate) struct Waiter {
     pub(crate) claim: HttpClaim,
@@ -37,13 +37,13 @@ pub(crate) struct Waiter {
 }
 
 impl Waiter {
-    /// Whether nobody waits any more.
+    /// Whether the client has stopped waiting.
     pub(crate) fn is_gone(&self) -> bool {
         self.reply.is_closed()
     }
 
     pub(crate) fn answer(self, answer: Result<Claimed, Problem>) {
-        // If the client has gone, the answer is dropped, and its runs are released.
+        // If the client has disconnected, the answer is dropped, and its runs are released.
         drop(self.reply.send(answer));
     }
 

@@ -16,11 +16,11 @@ use std::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-/// The time between two announcements of one worker, and how long one is valid. Longer than for other workers: a server may have
-/// thousands of clients.
+/// The time between two announcements of one worker, and how long an announcement is valid. Longer than for other workers: a
+/// server may have thousands of clients.
 pub(super) const EVERY: Duration = Duration::from_secs(8);
 pub(super) const HOLDS_FOR: Duration = Duration::from_secs(30);
-/// A client that works on its jobs claims nothing for a while. It counts as alive, and its kinds as served, for this time.
+/// A client that works on its jobs does not claim for a while. It counts as alive, and its kinds as served, for this time.
 const REMEMBERED_FOR: Duration = Duration::from_secs(60);
 /// The most workers that a server remembers. A client that makes a new id for each claim must not fill the memory.
 const REMEMBERED_AT_MOST: usize = 20_000;
@@ -59,7 +59,7 @@ pub(crate) struct HttpWorkers {
     news: Notify,
 }
 
-/// A claim is at work.
+/// A claim in progress.
 pub(crate) struct Claiming {
     workers: Arc<HttpWorkers>,
     worker: WorkerId,
@@ -180,7 +180,7 @@ impl HttpWorkers {
         self.seen().retain(|id, seen| {
             seen.runs.retain(|_, until| *until > now);
             if !seen.is_alive(now) {
-                // If the worker comes again, PostgreSQL is asked again.
+                // If the worker comes back, PostgreSQL is asked again.
                 over.push(*id);
                 gone.push(record(*id, seen, server, drained.contains(id)));
                 return false;
@@ -188,7 +188,7 @@ impl HttpWorkers {
             if seen.due <= now {
                 seen.due = now + EVERY;
                 if seen.waiting > 0 {
-                    // A claim that waits asks all the time.
+                    // A waiting claim counts as asking now.
                     seen.queues.values_mut().for_each(|(_, at)| *at = now);
                     seen.kinds.values_mut().for_each(|at| *at = now);
                 }
@@ -268,7 +268,7 @@ mod tests {
         workers.all("s").len()
     }
 
-    /// A worker that only renews and has room is deaf: it does not count as alive.
+    /// A worker that has room but only renews does not count as alive.
     #[tokio::test(start_paused = true)]
     async fn a_worker_lives_while_it_claims_or_is_full() {
         let workers = Arc::new(HttpWorkers::default());

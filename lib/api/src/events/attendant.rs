@@ -66,10 +66,10 @@ struct Attendant {
     api: Api,
     hub: Arc<Hub>,
     ends: Option<mpsc::Receiver<EndsHeard>>,
-    /// The watched jobs, as they were at the last look.
+    /// The watched jobs, as they were at the last read.
     jobs: HashMap<JobId, JobNow>,
     heads: HashMap<QueueName, Option<HeadStats>>,
-    /// The queues that have changed since the last look.
+    /// The queues that have changed since the last read.
     changed: BTreeSet<String>,
     /// How many more ends are reported one by one before the next read.
     ends_left: usize,
@@ -114,7 +114,7 @@ impl Attendant {
         }
     }
 
-    /// A slow Redis must not delay the looks.
+    /// A slow Redis must not delay the reads.
     fn say_awaited(&self) {
         let Some(handoff) = self.api.handoff().cloned() else { return };
         tokio::spawn(async move {
@@ -128,7 +128,7 @@ impl Attendant {
         let mut ended = Vec::new();
         for message in heard {
             match message {
-                // Messages that were sent before are lost.
+                // Earlier messages are lost.
                 EndsHeard::Connected => {
                     if std::mem::replace(&mut self.was_connected, true) {
                         self.hub.ring.push([Event::resync("redis")]);

@@ -120,13 +120,14 @@ impl State {
         text
     }
 
-    /// A comment; and the id of the latest event, also if that was not for this client. So it misses nothing when it reconnects late.
+    /// A comment; and the id of the latest event, also if that was not for this client. So the client misses no event when it
+    /// reconnects late.
     fn beat(&self) -> String {
         format!(":\nid: {}\n\n", self.reader.hub.ring.id_before(self.reader.position))
     }
 }
 
 fn write_event(text: &mut String, id: &str, event: &Event) {
-    // A text always takes more.
+    // Writing to a String cannot fail.
     let _ = write!(text, "id: {id}\nevent: {}\ndata: {}\n\n", event.name, event.data);
 }

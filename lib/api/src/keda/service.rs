@@ -126,7 +126,7 @@ impl ExternalScaler for Scaler {
         let GetMetricsRequest { scaled_object_ref, metric_name } = request.into_inner();
         let trigger = Trigger::read(scaled_object_ref.unwrap_or_default().scaler_metadata)?;
         let signal = self.signals.of(&trigger.queues).await?;
-        // KEDA knows the metric by the name that it asks for.
+        // KEDA expects the metric under the name that it requests.
         let metric_name = if metric_name.is_empty() { METRIC.to_owned() } else { metric_name };
         let value = MetricValue {
             metric_name,

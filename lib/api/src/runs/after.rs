@@ -19,7 +19,7 @@ struct Hints {
     next_due: Option<Duration>,
 }
 
-/// Tells Redis, in the background.
+/// Updates Redis, in the background.
 pub(super) fn after_settle(
     api: &Api,
     facts: &HashMap<JobId, RunFacts>,

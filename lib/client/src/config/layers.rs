@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, ffi::OsString, path::Path};
 /// sets for itself, and variables that HTTP clients read (`URL`, `TOKEN`).
 const NOT_SETTINGS: [&str; 10] =
     ["CONFIG", "JOB_ID", "RUN", "EPOCH", "ATTEMPT", "KIND", "QUEUE", "_ARGUMENTS", "URL", "TOKEN"];
-/// The end of a variable that names a file with the value of a setting, as containers are given secrets.
+/// The suffix of a variable that names a file with the value of a setting, as container platforms provide secrets.
 const FILE_SUFFIX: &str = "_FILE";
 
 /// One value and where it was written, as the end of a sentence.
@@ -43,7 +43,7 @@ pub(super) fn read_file(path: &Path) -> Result<Layer, ConfigError> {
 
 pub(super) fn from_environment(environment: &[(OsString, OsString)]) -> Result<Layer, ConfigError> {
     let mut layer = Layer::new();
-    // Which variable has set which setting, and whether by a file.
+    // The variable that has set each setting, and whether it names a file.
     let mut by = BTreeMap::<&str, (String, bool)>::new();
     for (name, value) in environment {
         let Some(rest) = name.to_str().and_then(|name| name.strip_prefix("LEASEHOLD_")) else { continue };

@@ -18,11 +18,11 @@ pub const DEV_FILE: &str = ".leasehold/leasehold.toml";
 pub struct Sources {
     /// The folder for files without a path.
     pub folder: PathBuf,
-    /// The file to read; it must exist. `None` reads [`FILE`] if it is there.
+    /// The file to read; it must exist. `None` reads [`FILE`] if it exists.
     pub file: Option<PathBuf>,
     /// The environment.
     pub environment: Vec<(OsString, OsString)>,
-    /// Settings given as flags: key and value. These win.
+    /// Settings given as flags: key and value. These override all other sources.
     pub overrides: Vec<(String, String)>,
     /// Whether [`DEV_FILE`] is read when no server is named anywhere else.
     pub dev_file: bool,
@@ -46,7 +46,7 @@ impl Config {
     /// The settings of this process: [`Sources::of_this_process`].
     ///
     /// # Errors
-    /// As [`Config::load_from`].
+    /// See [`Config::load_from`].
     pub fn load() -> Result<Self, ConfigError> {
         Self::load_from(&Sources::of_this_process())
     }
@@ -100,7 +100,7 @@ fn merge(layers: Vec<Layer>) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
-/// Values that are possible alone and not together.
+/// Checks combinations of values that are valid only alone.
 fn check_together(config: &Config) -> Result<(), ConfigError> {
     let (base, cap) = (config.worker.backoff_base_ms, config.worker.backoff_cap_ms);
     if cap < base {

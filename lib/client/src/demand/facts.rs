@@ -143,7 +143,7 @@ mod tests {
         LastServed { kind: kind.map(|kind| kind.parse().expect("a name")), ago: Duration::from_secs(seconds) }
     }
 
-    /// The kinds that count, or `*`; and for how many seconds jobs of other kinds count.
+    /// In a test: the kinds that count, or `*`; and for how many seconds jobs of other kinds count.
     fn counts(workers: &[WorkerRecord], last_served: &[LastServed]) -> (String, Option<u64>) {
         let queue = queue();
         let question = Facts { queue: &queue, workers, last_served }.question();

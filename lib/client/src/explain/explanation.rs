@@ -30,8 +30,8 @@ pub(crate) struct Facts {
     pub(crate) hint: Option<HintPlace>,
 }
 
-/// Why a job is where it is. As JSON, each reason has its `code`, its facts and its `text`. [`fmt::Display`] prints the job
-/// and a line for each reason.
+/// Why a job is in its state. As JSON, each reason has its `code`, its facts and its `text`. [`fmt::Display`] prints the
+/// job and a line for each reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Explanation {
@@ -39,9 +39,9 @@ pub struct Explanation {
     pub id: JobId,
     /// The state of the job.
     pub state: State,
-    /// The time of the database at which this was so.
+    /// The time of this answer, by the clock of the database.
     pub as_of: DateTime<Utc>,
-    /// The most telling reason first.
+    /// The most important reason first.
     #[serde(serialize_with = "with_texts")]
     pub reasons: Vec<Reason>,
     /// The hint in Redis of a job in the line. `None` if the job is not in the line, or Redis cannot be asked.
@@ -71,7 +71,8 @@ impl fmt::Display for Explanation {
             None => Ok(()),
             Some(HintPlace::Waiting) => writeln!(f, "  - Redis has its hint"),
             Some(HintPlace::Leased) => writeln!(f, "  - a worker has taken its hint from Redis"),
-            // Hints of jobs that may not start are not in the head. The reason above says why the job may not.
+            // Hints of jobs that may not start are not in the head. The reason above already says why the job may not
+            // start.
             Some(HintPlace::Absent) if self.reasons.iter().any(Reason::is_outside_the_head) => Ok(()),
             Some(HintPlace::Absent) => {
                 writeln!(

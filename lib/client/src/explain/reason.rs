@@ -10,7 +10,7 @@ use std::fmt;
 /// Why Redis cannot say when a worker was last seen.
 const NOT_REMEMBERED: &str = "Redis remembers none from the last 30 days, or since it was last emptied";
 
-/// One reason. As JSON: `code` names the reason, beside its facts. [`fmt::Display`] is the text for people.
+/// One reason. As JSON: `code` names the reason, beside its facts. [`fmt::Display`] is the text for human readers.
 ///
 /// All times and durations are by the clock of the database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -20,13 +20,13 @@ const NOT_REMEMBERED: &str = "Redis remembers none from the last 30 days, or sin
 pub enum Reason {
     /// Blocked: other jobs must end first. Up to ten of them are named.
     BlockedBy { count: u64, parents: Vec<BlockingParent> },
-    /// Blocked, and every parent has ended: a reaper must go on, which it cannot while a transaction has locked the job.
+    /// Blocked, and every parent has ended: a reaper must continue, but cannot do so while a transaction has locked the job.
     ParentsEnded { locked: bool },
     /// Scheduled: the job starts later.
     Scheduled { run_at: DateTime<Utc>, in_ms: u64 },
     /// Scheduled, and the time has come: a reaper must put the job into the line.
     Due { run_at: DateTime<Utc>, since_ms: u64 },
-    /// The last thing that happened to the job, which is why the job waits again.
+    /// The last event of the job, because of which the job waits again.
     After { verb: String, note: Option<String>, attempt: i32, max_attempts: i32 },
     /// The job is cancelled if it does not begin before this time.
     Expires { expires_at: DateTime<Utc>, in_ms: u64 },
@@ -54,14 +54,14 @@ pub enum Reason {
     Paused { queue: String },
     /// The kind is paused in the queue.
     KindPaused { queue: String, kind: String },
-    /// Redis cannot be asked, and only Redis knows which workers live.
+    /// Redis is unavailable, and only Redis knows which workers are alive.
     RedisAway { error: String },
     /// No live worker serves the queue. `last_seen_ms`: how long ago a worker for the kind of the job was last seen there. `None`: not
     /// known, because Redis remembers none.
     NoWorker { queue: String, kind: String, last_seen_ms: Option<u64> },
     /// Workers serve the queue, but no worker has a handler for the kind. `last_seen_ms`: as before.
     NoHandler { queue: String, kind: String, workers: u64, last_seen_ms: Option<u64> },
-    /// First in the line, and nothing keeps the job from starting.
+    /// First in the line, and nothing prevents the job from starting.
     Next,
     /// How many jobs are before the job in the line; `at_least`: the count stopped at this number.
     Position { before: u64, at_least: bool },
@@ -77,11 +77,11 @@ pub enum Reason {
         attempt: i32,
         max_attempts: i32,
     },
-    /// The lease of the run holds.
+    /// The time until the lease of the run ends.
     Lease { expires_at: DateTime<Utc>, in_ms: u64 },
     /// The lease of the run has run out. A reaper must end the run, but cannot do so while a transaction has locked the job.
     LeaseRanOut { expired_at: DateTime<Utc>, since_ms: u64, locked: bool },
-    /// A cancel was asked for, and the run has not stopped yet.
+    /// A cancel was requested, and the run has not stopped yet.
     CancelWanted { requested_at: DateTime<Utc>, since_ms: u64 },
     /// The job has succeeded.
     Succeeded { finished_at: Option<DateTime<Utc>>, since_ms: u64 },

@@ -19,8 +19,8 @@ use tokio::time::sleep;
 
 /// How many statements are sent to PostgreSQL at the same time.
 const AT_ONCE: usize = 8;
-/// How many claims one statement makes at most, and with how many hints no more claims follow. PostgreSQL handles them one after
-/// the other, and all of them are answered together.
+/// How many claims one statement makes at most, and the number of hints after which no more claims are added. PostgreSQL handles
+/// them one after the other, and all of them are answered together.
 const CLAIMS_TOGETHER: usize = 32;
 const HINTS_TOGETHER: usize = 100;
 
@@ -38,7 +38,7 @@ pub(super) enum Turn {
 enum Hints<'a> {
     /// Redis leased the hints for the hand-off, and keeps them for the lease of the run.
     Keep(&'a Arc<dyn WorkerHead>),
-    /// The jobs were claimed from the line. Hints of them that still wait would cost refused claims.
+    /// The jobs were claimed from the line. Their hints that still wait would cost refused claims.
     Forget(&'a Arc<dyn WorkerHead>),
     /// Redis is unavailable.
     Unknown,
@@ -303,7 +303,7 @@ impl Lane {
         self.shared.unconfirmed.release(beyond.iter().map(release_of).collect());
         let ids: Vec<JobId> = runs.iter().map(|run| run.job.fence.id).collect();
         let (queue, lease) = (self.queue.clone(), waiter.claim.lease);
-        // Both only save other workers refused claims.
+        // Both calls only save other workers refused claims.
         match hints {
             Hints::Keep(head) => {
                 let head = Arc::clone(head);
