@@ -39,7 +39,7 @@ impl AddAssign for Spent {
 /// The cost of a job. CPU in µs for each job, which equals ms for each thousand jobs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Costs {
-    /// Transactions of PostgreSQL, including those of connections, reapers and meters.
+    /// Transactions of PostgreSQL, including the transactions of connections, reapers and meters.
     pub transactions_per_job: f64,
     /// Bytes of write-ahead log.
     pub wal_bytes_per_job: f64,

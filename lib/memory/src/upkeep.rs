@@ -28,7 +28,7 @@ impl Rows {
         Expiry { expired, locked: self.locked_and_about_to_run_out(soon) }
     }
 
-    /// Ends runs whose leases have run out, except those of the spared jobs.
+    /// Ends runs whose leases have run out, except runs of the spared jobs.
     pub fn expire(&mut self, limit: i64, since: Option<DateTime<Utc>>, spared: &[JobId]) -> Vec<Expired> {
         let now = self.clock.now();
         let ran_out = |until: &DateTime<Utc>| *until < now && since.is_none_or(|since| *until >= since);
@@ -137,7 +137,7 @@ impl Rows {
         promoted
     }
 
-    /// As [`leasehold_ports::DueJobs::release_undelivered`]: nobody claims over HTTP here.
+    /// As [`leasehold_ports::DueJobs::release_undelivered`]: there are no claims over HTTP in memory.
     pub const fn release_undelivered(&mut self, _limit: i64) -> Vec<Waiting> {
         Vec::new()
     }

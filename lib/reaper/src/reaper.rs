@@ -1,4 +1,4 @@
-//! The reaper: the loops that start the steps. It has no rules of its own about jobs.
+//! The reaper: the loops that start the steps. It has no rules about jobs.
 
 use crate::{
     expiry_guard::ExpiryGuard,

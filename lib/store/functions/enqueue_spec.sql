@@ -1,6 +1,6 @@
 -- enqueue_spec: validates and inserts one job. Every way to enqueue ends here, except for two statements of the client:
--- enqueue_new.sql and enqueue.sql insert many jobs at once, which lib/core has validated. A test checks that all of them
--- have the same columns and the same limits.
+-- enqueue_new.sql and enqueue.sql insert many jobs in one statement, after lib/core has validated them. A test checks that all of
+-- them have the same columns and the same limits.
 --
 -- Guard:      an id (live or finished) and a live unique key each name one job. If such a job exists, the answer is this job, and
 --             nothing is inserted. With `unique`, a job that waits may become the new one (`replaced`).

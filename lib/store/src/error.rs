@@ -274,7 +274,8 @@ impl Error {
         matches!(self, Self::Locked(_)) || self.may_be_row_lock()
     }
 
-    /// Whether the statement timed out and nobody has locked a whole table: perhaps because of a lock on a row.
+    /// Whether the statement timed out although no session has locked a whole table: perhaps because of a lock on a
+    /// row.
     pub(crate) fn may_be_row_lock(&self) -> bool {
         self.code().is_some_and(|code| code == "55P03" || code == "57014")
     }

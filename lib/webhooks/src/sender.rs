@@ -165,7 +165,7 @@ impl Sender {
         &self.allowed
     }
 
-    /// Sends one message. Every answer with a status is an answer, also that of a failure or a redirect.
+    /// Sends one message. Every answer with a status counts as an answer, also a failure or a redirect.
     ///
     /// # Errors
     /// There is no answer.
