@@ -80,7 +80,7 @@ pub(crate) async fn cancel(
     let Some(job) = job else { return Ok(false) };
     client.enqueue(Notify { document, event: Event::Cancelled }).send_in(&mut transaction).await?;
     transaction.commit().await?;
-    // The work need not go on. If this call is lost, the stages find the state of the document.
+    // The jobs need not continue. If this call is lost, the stages read the state of the document and stop.
     client.cancel(&[JobId(job)]).await?;
     Ok(true)
 }

@@ -58,8 +58,8 @@ impl Retry {
         Self { for_time: Some(time), ..self }
     }
 
-    /// The delays of a job with this word, where its kind or its worker has the delays `other`. A cap that is below the base
-    /// of the job belongs to shorter delays: the default cap takes its place.
+    /// The delays of a job with this policy, where its kind or its worker has the delays `other`. A cap that is below the
+    /// base of the job belongs to shorter delays: the default cap takes its place.
     #[must_use]
     pub fn backoff(&self, other: Backoff) -> Backoff {
         let base = self.base.unwrap_or(other.base);

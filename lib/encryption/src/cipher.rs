@@ -1,4 +1,5 @@
-//! Encrypts with XChaCha20-Poly1305, and decrypts. The associated data of a value is its place, so it can be decrypted nowhere else.
+//! Encrypts with XChaCha20-Poly1305, and decrypts. The associated data of a value is its place, so a copy of the value in another
+//! place cannot be decrypted.
 
 use crate::{form::Encrypted, keys::Keys};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -56,7 +57,7 @@ impl Place<'_> {
     }
 }
 
-/// Why a value cannot be decrypted. The texts are ends of sentences that begin with the name of the value.
+/// Why a value cannot be decrypted. Each text is the end of a sentence that begins with the name of the value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CannotDecrypt {
     /// The process has no key of this name.

@@ -1,7 +1,7 @@
 //! The form of an encrypted value: `{"$encrypted":{"v":1,"key":…,"print":…,"of":…,"nonce":…,"data":…}}`.
 //!
-//! It is recognized by its first bytes, so a value that is not encrypted costs one comparison. No payload of a user begins so:
-//! [`leasehold_core::is_reserved`].
+//! It is recognized by its first bytes, so a value that is not encrypted costs one comparison. No payload of a user may begin
+//! with them: see [`leasehold_core::is_reserved`].
 
 use crate::cipher::Owner;
 use leasehold_core::{JobId, ScheduleName};

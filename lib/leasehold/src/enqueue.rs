@@ -30,7 +30,7 @@ pub type Enqueue<'c, J> = Draft<J, &'c Client>;
 /// ```
 pub type FollowOn<J> = Draft<J, ()>;
 
-/// A job with its words that is not enqueued yet: an [`Enqueue`] or a [`FollowOn`].
+/// A job with its options that is not enqueued yet: an [`Enqueue`] or a [`FollowOn`].
 #[must_use = "nothing is enqueued before `send`"]
 pub struct Draft<J, To> {
     to: To,
@@ -39,7 +39,7 @@ pub struct Draft<J, To> {
 }
 
 impl<J: Job> FollowOn<J> {
-    /// A job of this type with the words of its type.
+    /// A job of this type with the defaults of its type.
     pub fn of(job: J) -> Self {
         Self { to: (), job: new_job(&job), kind: PhantomData }
     }

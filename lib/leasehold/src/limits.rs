@@ -3,8 +3,8 @@
 use crate::{Client, Error, KeyLimit, LimitRecord};
 
 impl Client {
-    /// Sets the limit of a key, or of each key that begins like a pattern, which ends in `*`. Replaces an earlier limit
-    /// immediately. Runs go on when a limit is lowered. Jobs name their keys with
+    /// Sets the limit of a key, or of each key that matches a pattern, such as `api-*`. Replaces an earlier limit
+    /// immediately. Running jobs continue when a limit is lowered. Jobs name their keys with
     /// [`Enqueue::limit_key`](crate::Enqueue::limit_key).
     ///
     /// ```no_run

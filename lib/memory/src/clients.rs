@@ -351,7 +351,8 @@ impl Rows {
     }
 }
 
-/// The job with the unique key that is made of its payload, if so. PostgreSQL makes another text of the same fields.
+/// The job, with a unique key made from its payload if the job asks for one. PostgreSQL makes a different text from the same
+/// fields.
 fn with_its_key(job: &NewJob) -> NewJob {
     let mut job = job.clone();
     let Some(unique) = job.unique.as_ref().filter(|unique| unique.makes_key()) else { return job };

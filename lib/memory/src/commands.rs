@@ -1,5 +1,5 @@
-//! The parts that several calls of the head share: the scripts with their bounds, the rules that a broken world leaves
-//! out, and the events that are counted.
+//! The parts that several calls of the head share: the scripts with their bounds, the rules that a deliberately broken
+//! simulation leaves out, and the events that are counted.
 
 use crate::{
     broken::Broken,

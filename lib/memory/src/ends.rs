@@ -63,7 +63,7 @@ impl Rows {
         SettledRuns { answers, unblocked }
     }
 
-    /// Ends a run from which other jobs follow. A run with a job that cannot be enqueued is dead.
+    /// Ends a run that has follow-on jobs. If one of them cannot be enqueued, the run is dead.
     fn end_then(&mut self, fence: Fence, event: Event, success: &Success) -> bool {
         if self.live.get(&fence.id).is_none_or(|row| row.life.fence() != Some(fence)) {
             if self.is_broken(Broken::FollowOnIgnoresTheFence) {

@@ -17,7 +17,7 @@ pub struct Keys {
     pub queues: BTreeMap<QueueName, QueueKeys>,
     pub noted: BTreeSet<QueueName>,
     pub generation: Option<String>,
-    /// With the time until which each holds, as all deadlines here in ms of the clock.
+    /// Each worker, and the time until which its record is valid. Like all deadlines here, this time is in ms of the clock.
     pub workers: BTreeMap<WorkerId, (WorkerRecord, i64)>,
     pub reapers: BTreeMap<Uuid, i64>,
 }
@@ -45,7 +45,7 @@ pub struct Readings {
     pub n: u64,
     /// The lowest position that the head refused.
     pub refused: BTreeMap<u64, i64>,
-    /// The hints that came into the head. Redis keeps some 64 ids.
+    /// The hints that came into the head. Redis stores only some of them, about 64 ids.
     pub kept: BTreeMap<u64, BTreeSet<JobId>>,
     /// The last reading during which waiting hints were moved; 0: none.
     pub placed: u64,

@@ -93,6 +93,6 @@ pub trait Upkeep: fmt::Debug + Send + Sync {
     /// if no job has ended in a new minute, or if another process does so.
     async fn roll_up_minutes(&self) -> Result<u64, Error>;
 
-    /// Counts all jobs anew. Returns whether this process has done so: `false` if another process is changing the counts.
+    /// Counts all jobs again. Returns whether this process has done so: `false` if another process is changing the counts.
     async fn recount(&self) -> Result<bool, Error>;
 }

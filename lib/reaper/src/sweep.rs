@@ -46,7 +46,7 @@ pub(crate) struct Sweeps {
     after_loss: BTreeSet<QueueName>,
     /// The last tick compared as many queues as one tick may. Until this time no other queue is compared.
     pauses_until: Option<Instant>,
-    /// The duration of the last two reads of the leases. A lock may have held up one of them.
+    /// The duration of the last two reads of the leases. A lock may have delayed one of them.
     took: [Duration; 2],
     /// The last two reads of the leases took long. Until this time only suspects are compared.
     rests_until: Option<Instant>,

@@ -78,7 +78,8 @@ impl Calendar {
     }
 }
 
-/// The times of the day of an expression that names them: more are treated as an expression that runs all the time.
+/// The maximum number of times of the day in an expression that names times. An expression with more times is treated as one
+/// that runs all the time.
 const FIXED_TIMES_MAX: usize = 48;
 
 fn read(text: &str) -> Result<Vec<Cron>, InvalidTiming> {
@@ -164,7 +165,7 @@ fn fixed_times(fields: &str) -> Option<Vec<String>> {
     Some(expressions)
 }
 
-/// The value of a part of a field that has only one: `7`, and `7-7` too, which `croner` reads as the same.
+/// The value of a part of a field that has only one value: `7`, and also `7-7`, which `croner` reads in the same way.
 fn single_value(part: &str) -> Option<u32> {
     let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?;
     let (from, to) = part.split_once('-').unwrap_or((part, part));

@@ -1,5 +1,6 @@
 -- admit_fair_next: `admit_fair` for the next queues that have jobs with fair keys, for a reaper: the process that should have called it may
--- have died, or the jobs were enqueued by plain SQL. Jobs that the setting `fair` of their queue wants elsewhere are moved too.
+-- have died, or the jobs were enqueued by plain SQL. The function also moves the jobs that are on the wrong side of the setting
+-- `fair` of their queue: see follow_fair.
 --
 -- Guard:      the guards of admit_fair and follow_fair.
 -- Parameters: the queue after which to begin; the maximum number of queues; how many admitted jobs of one kind may wait; the maximum

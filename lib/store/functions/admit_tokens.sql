@@ -1,5 +1,5 @@
--- admit_tokens: `admit` for the keys whose next token has come or comes soon, for a reaper. Keys without tokens cost nothing but a look at
--- their buckets, however many of them jobs wait for.
+-- admit_tokens: `admit` for the keys whose next token has come or comes soon, for a reaper. A key without tokens costs only one
+-- read of its bucket, however many such keys have waiting jobs.
 --
 -- Guard:      the guard of admit. A key that another session uses is left to that session, or to the next tick.
 -- Parameters: the maximum number of jobs for each queue and kind of a key.

@@ -1,5 +1,5 @@
--- apply_fair_weights: puts the changes of weights of a queue into force that committed transactions have asked for. The admitted jobs that
--- wait are parked again, and the caller admits anew.
+-- apply_fair_weights: applies the changes of the weights of a queue that committed transactions have stored. The function parks
+-- again the admitted jobs that still wait, and its caller then admits jobs with the new weights.
 --
 -- Guard:      the guard of park_again. The caller's transaction is short.
 -- Parameters: the queue.

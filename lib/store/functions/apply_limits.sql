@@ -1,4 +1,4 @@
--- apply_limits: puts the changes of limits into force that committed transactions have asked for.
+-- apply_limits: applies the changes of limits that committed transactions have stored.
 --
 -- Guard:      the lock of all limits, alone: no claim of a job with limit keys is under way. Each claim begins after the change, or has
 --             committed before it. So a limit is in force from one exact moment on, `changed_at`.
@@ -6,8 +6,8 @@
 -- Answer:     whether the caller has the lock. It keeps the lock until its transaction ends: only a short transaction calls this function.
 -- Last:       if a key has several changes, the change of the transaction that began to write last counts.
 -- Slots:      runs that began while their key had no limit on runs get slots, so that they count.
--- Locked:     a limit or a change that another session has locked waits for a later call, and the others come into force. Only for a change
---             of this transaction, the call waits until the lock timeout.
+-- Locked:     a limit or a change that another session has locked waits for a later call; the others are applied. Only for a
+--             change of this transaction, the call waits until the lock timeout.
 -- Bound:      1,000 keys. A claim refuses jobs whose keys have changes left.
 -- Index:      limit_change_pkey, key_limit_pkey, limit_slot_pkey; job_lease: all running jobs are read.
 -- Rights:     of the caller, which is a worker, a reaper or an operator.

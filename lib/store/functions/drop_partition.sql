@@ -1,4 +1,5 @@
--- drop_partition: drops the oldest partition of history whose newest possible row is older than `keep`. One partition a call.
+-- drop_partition: drops the oldest partition of history whose newest possible row is older than `keep`. Each call drops one
+-- partition.
 --
 -- Guard:      one caller at a time (a lock for the transaction). The call gives up after a moment, because readers and
 --             writers of history would wait behind its lock.

@@ -2,7 +2,7 @@
 --
 -- Guard:      as enqueue_spec for each job, and hold_parents for the jobs that exist. Nothing is written before the whole graph
 --             is known to have no cycle. An edge is made only together with its child, so no later call can close a cycle.
--- Parameters: an array of objects: the words of read_job, `name`, and `after`: names of jobs of this
+-- Parameters: an array of objects: the fields of read_job, `name`, and `after`: names of jobs of this
 --             call. `depends_on` may contain ids of this call too.
 -- Answer:     one row for each job, in the order of the call: the answer of enqueue_spec, the queue, and the position in the
 --             line.

@@ -1,8 +1,8 @@
 -- park_again: takes admitted jobs that wait in the line of a queue back to their lanes, each to its own place, because their shares
 -- have changed.
 --
--- Guard:      the lock of the shares of the queue: while it is held, no other session admits jobs. A row that another session has
---             locked is passed over: it is being claimed.
+-- Guard:      the lock of the shares of the queue: while it is held, no other session admits jobs. The function skips a row that
+--             another session has locked: that session claims the job.
 -- Parameters: the queue; a fair key, or NULL for all.
 -- Answer:     the jobs that were parked.
 -- Tags:       a key pays only for jobs that have begun: its tag becomes the first tag that it gets back.

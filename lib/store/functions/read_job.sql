@@ -1,4 +1,4 @@
--- read_job: a job from JSON, with the words of a line of `leasehold enqueue --stdin`.
+-- read_job: reads a job from JSON with the fields of a line of `leasehold enqueue --stdin`.
 --
 -- Guard:      none, it reads no table.
 -- Parameters: a JSON object.

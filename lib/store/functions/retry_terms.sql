@@ -1,4 +1,4 @@
--- retry_terms: the word `retry` of a job, checked and in the form that workers read: each duration in whole s or ms.
+-- retry_terms: the field `retry` of a job, checked and in the form that workers read: each duration in whole s or ms.
 --
 -- Guard:      none, it reads no table.
 -- Parameters: {"strategy": "exponential" | "linear" | "fixed", "base": "1s", "cap": "1h", "for": "2d"}, each field or none.

@@ -8,8 +8,8 @@
 -- When:       a minute is added up 15 seconds after its end. A settle that commits later is in no minute; its job is in history.
 -- Gap:        a call adds up ten minutes at most, the oldest first. Minutes of more than an hour ago are left out: after a time without a
 --             reaper, and after the upgrade that has brought this function.
--- Times:      a job waits from the time when it was due until its last attempt began. A time that somebody wrote by hand may be infinite,
---             and PostgreSQL cannot subtract from it.
+-- Times:      a job waits from the time when it was due until its last attempt began. A time that was written by hand may be
+--             infinite, and PostgreSQL cannot subtract from it.
 -- Index:      the index of history by finished_at, for a range of these minutes; minute_pkey.
 -- Cost:       1 to 2 ms for each 1,000 jobs that have ended. A job pays nothing when it ends.
 -- Rights:     of the caller: a reaper.

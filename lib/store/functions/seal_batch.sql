@@ -1,4 +1,5 @@
--- seal_batch: from now on no job can be added to a batch. Says which jobs are enqueued when the jobs of the batch have ended.
+-- seal_batch: seals a batch, so that no more jobs can be added. It also stores which jobs are enqueued when the jobs of the batch
+-- have ended.
 --
 -- Guard:      the exclusive lock on the row of the batch: the call waits for the transactions that add jobs.
 -- Parameters: the name, and the kinds of up to three jobs: when all jobs have succeeded, when all have ended, when the first one is

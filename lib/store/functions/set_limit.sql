@@ -6,7 +6,8 @@
 -- Parameters: the key, or a pattern that ends in *; the most runs at the same time, or NULL for any number; the most starts in a time,
 --             such as '10/s', '600/m' or '5/h', or NULL for any number; the most starts at one moment, by default the starts
 --             of one second. A limit that cannot be read fails with invalid_parameter_value.
--- Lower:      runs that have begun go on. A new one starts when fewer run than are allowed.
+-- Lower:      if the new limit is lower, runs that have begun continue. A new run starts when fewer runs are active than the
+--             limit allows.
 -- Index:      limit_change_pkey.
 -- Rights:     of the caller, which is an operator.
 -- Overloads:  a rate may be written as a number of starts per second, also alone. A bigint without a name, such as a count, is

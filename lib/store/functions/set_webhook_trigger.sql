@@ -6,7 +6,7 @@
 -- Answer:     on; off; or busy: another session holds a lock. After busy nothing has changed, and the next call tries again.
 -- Locks:      SHARE ROW EXCLUSIVE on history to create the trigger, ACCESS EXCLUSIVE to drop it, both for a moment. Ends of jobs
 --             wait behind a caller that waits for such a lock, so the caller gives up soon.
--- Alone:      this must be the only statement of its transaction. An open transaction would hold up the ends of all jobs.
+-- Alone:      this must be the only statement of its transaction. While such a transaction is open, no job can end.
 -- Rights:     of the owner: only the owner of a table may change its triggers. Operators call it.
 CREATE OR REPLACE FUNCTION leasehold.set_webhook_trigger() RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' AS $$

@@ -1,4 +1,4 @@
--- unique_terms: the words `unique_key` and `unique` of a job, checked and resolved.
+-- unique_terms: the fields `unique_key` and `unique` of a job, checked and resolved.
 --
 -- Guard:      none, it reads no table.
 -- Parameters: the job. Its `unique` is {"while": "live" | "queued", "on_conflict": "skip" | "replace" | "keep_last", "until": time,

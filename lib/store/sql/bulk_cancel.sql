@@ -4,7 +4,7 @@
 -- Guard:      the row still meets all conditions when it is locked. A row that another session has locked is skipped: it is being
 --             claimed or changed.
 -- Parameters: $1 queue, $2 kind, $3 states, $4 until, $5 error pattern, $6 batch: see parts/chosen.sql; $7 the id after which the page
---             begins, $8 the number of jobs to look at.
+--             begins, $8 the number of jobs to examine.
 -- Answer:     rows of the kind `done`: a job that was changed, with its worker if it runs; `locked`: a job that was skipped;
 --             `last`: the last job of the page.
 -- Zero rows:  there is no job after $7.

@@ -1,5 +1,5 @@
--- fold_counts: adds the changes of the numbers of jobs to the counts, or counts all jobs anew. Calls the function of the same
--- name.
+-- fold_counts: adds the changes of the numbers of jobs to the counts, or counts all jobs again. Calls the function of the
+-- same name.
 --
 -- Guard:      the guard of the function.
 -- Parameters: $1 whether to count all jobs.

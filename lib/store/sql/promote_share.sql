@@ -2,7 +2,7 @@
 -- this statement promotes the jobs of the other queues.
 --
 -- Guard:      the row is scheduled and due. A row that another session has locked is skipped.
--- Parameters: $1 limit for each queue, $2 the queue after which the statement begins, $3 the number of queues to look at.
+-- Parameters: $1 limit for each queue, $2 the queue after which the statement begins, $3 the number of queues to examine.
 -- Answer:     a row for each job, as promote. The last row has the last queue that the statement has read, or NULL if there was
 --             no queue. Its `queues_seen` is the number of queues that the statement has read.
 -- Zero rows:  never.

@@ -2,7 +2,7 @@
 --
 -- Guard:      the queue. A row that another session has locked is skipped: it is being revived.
 -- Parameters: $1 queue; the empty name means all queues without a retention setting; $2 day, $3 the id after which the page
---             begins, $4 the number of rows to look at.
+--             begins, $4 the number of rows to examine.
 -- Answer:     one row: the last id of the page, or NULL if the page was empty and the day is done; and the number of deleted
 --             rows.
 -- Index:      the primary key of the partition.

@@ -1,4 +1,4 @@
--- webhook_wanted: whether there is anything to do for webhooks.
+-- webhook_wanted: whether a reaper has work to do for webhooks.
 --
 -- Guard:      none, it only reads.
 -- Answer:     whether there is a webhook; and whether the trigger is missing, or exists although it is not needed.

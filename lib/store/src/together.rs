@@ -43,7 +43,7 @@ struct Together<'a> {
 }
 
 impl Store {
-    /// Enqueues jobs with different ids. Answers have the order of `jobs`; `None` for a job that is held up.
+    /// Enqueues jobs with different ids. Answers have the order of `jobs`; `None` for a job that a lock delays.
     ///
     /// # Errors
     /// The statement failed. [`Error::InPart`] if jobs were enqueued before that.
@@ -103,7 +103,7 @@ impl Together<'_> {
         Ok(true)
     }
 
-    /// Enqueues the jobs that are left and not held up.
+    /// Enqueues the remaining jobs, except those that a lock delays.
     async fn send_free(&mut self, held: &BTreeMap<usize, HeldUp>) -> Result<(), Error> {
         let free: Vec<usize> = self.left.iter().filter(|nth| !held.contains_key(nth)).copied().collect();
         if !free.is_empty() && free.len() < self.left.len() {
@@ -124,7 +124,7 @@ impl Together<'_> {
         Error::in_part(&self.answers, error)
     }
 
-    /// Tries once more, and finds out what holds up the jobs that are left.
+    /// Tries once more, and finds out which locks delay the remaining jobs.
     async fn name_held(&mut self, others: Others) -> Result<Vec<Locked>, Error> {
         let by = self.observe(self.left.clone()).await?;
         let mut held = match self.left.is_empty() {

@@ -1,4 +1,4 @@
-//! The secret of an endpoint, and the signature of a message, as Standard Webhooks 1.0 says.
+//! The secret of an endpoint, and the signature of a message, as Standard Webhooks 1.0 defines them.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};

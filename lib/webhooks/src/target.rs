@@ -19,7 +19,7 @@ pub struct Target {
     pub(crate) path: String,
 }
 
-/// A name that is resolved when a webhook is sent, or an address.
+/// A name, which is resolved when a webhook is sent, or an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TargetHost {
     Name(String),

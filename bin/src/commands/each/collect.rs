@@ -59,7 +59,7 @@ impl<'a> Collector<'a> {
         mut when_quiet: impl AsyncFnMut(JobId) -> Result<bool, Failure>,
     ) -> Result<(), Failure> {
         let mut delay = FIRST;
-        // `None` when there is nothing more to tell.
+        // `None` after all reasons for a delay have been shown.
         let mut last_end = Some(Instant::now());
         let mut quiet = QUIET;
         while self.next < self.plan.len() {

@@ -1,4 +1,5 @@
-//! `leasehold job watch`: one job as it lives. Prints the changes since the last read.
+//! `leasehold job watch`: follows one job until it ends. It reads the job again and again, and prints the changes
+//! since the last read.
 
 use super::ids::existing;
 use crate::{
@@ -24,7 +25,7 @@ pub(crate) struct Args {
     id: JobId,
 }
 
-/// The time between two looks. A worker writes progress twice a second at most.
+/// The time between two reads. A worker writes progress at most twice a second.
 const PAUSE: Duration = Duration::from_millis(250);
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
     let stop = signals::listen()?;
@@ -46,7 +47,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Fail
         tokio::select! {
             biased;
             () = stop.soon.cancelled() => return Err(Failure::new("stopped watching; the job continues")),
-            // The next look shows the end.
+            // The next read shows the end.
             ended = &mut finished => drop(ended.map_err(|error| context.failure(&error))?),
             () = tokio::time::sleep(PAUSE) => {}
         }

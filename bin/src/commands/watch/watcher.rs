@@ -343,7 +343,7 @@ impl<'a> Watcher<'a> {
     }
 }
 
-/// Waits for a call of PostgreSQL. Tells the user if the call is slow, and goes on waiting.
+/// Waits for a call of PostgreSQL. If the call is slow, tells the user and continues to wait.
 async fn told_if_slow<T>(conditions: &mut Conditions, call: impl Future<Output = T>) -> T {
     let mut call = std::pin::pin!(call);
     if let Ok(answer) = tokio::time::timeout(CALL_IS_SLOW, &mut call).await {

@@ -45,7 +45,8 @@ const INSIDE: [&str; 10] = [
     "tower",
 ];
 
-/// The export of the spans of this process. Dropping it loses the spans that are not sent: call [`Traces::stop`].
+/// The export of the spans of this process. Dropping this value loses the spans that have not been sent: call [`Traces::stop`]
+/// first.
 pub struct Traces {
     tracer: SdkTracer,
     stopping: CancellationToken,
@@ -88,7 +89,7 @@ impl Traces {
         Ok(Some(Self { tracer: provider.tracer("leasehold"), stopping, exporting: tokio::spawn(export), trouble }))
     }
 
-    /// The layer that takes the spans. It belongs into the subscriber of the program.
+    /// The layer that takes the spans. Add it to the subscriber of the program.
     pub fn layer<S>(&self) -> impl Layer<S> + Send + Sync + use<S>
     where
         S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
@@ -110,8 +111,8 @@ impl Traces {
     }
 }
 
-/// Whether a span is exported: the spans of Leasehold, and the spans of the program at the level INFO or above. Events are not:
-/// they are logs, and could have anything in them.
+/// Whether a span is exported: the spans of Leasehold, and the spans of the program at the level INFO or above. Events are not
+/// exported: they are logs, and may contain anything.
 #[must_use]
 pub fn is_exported(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();

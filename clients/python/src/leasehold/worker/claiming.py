@@ -89,7 +89,7 @@ class ClaimLoop(threading.Thread):
             except (*_FATAL, errors.Draining):
                 raise
             except _REFUSED as error:
-                # A worker whose token has just been changed goes on when the new one is known.
+                # A worker whose token has just been changed continues when the server knows the new token.
                 if not self._was_accepted:
                     raise
                 self._is_down(error)
