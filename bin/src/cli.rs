@@ -62,8 +62,8 @@ pub(crate) enum Command {
     Completions(completions::Args),
 }
 
-/// The arguments of this process. Every flag that takes a value takes a negative number too: its own check refuses the number and names
-/// the range. Clap alone would take `-1` for an unknown flag.
+/// The arguments of this process. The parser accepts a negative number as the value of every flag. The check of the flag then
+/// refuses the number and names the range. Clap alone would take `-1` for an unknown flag.
 pub(crate) fn parse(given: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let mut matches = taking_numbers(Cli::command()).try_get_matches_from(given)?;
     Cli::from_arg_matches_mut(&mut matches)

@@ -20,7 +20,7 @@ pub(crate) struct Context {
     pub(crate) json: bool,
     /// The sources of the settings.
     pub(crate) sources: Sources,
-    /// The export of spans, if somebody has named a collector.
+    /// The export of spans, if the settings or the environment name a collector.
     pub(crate) traces: Option<Traces>,
 }
 

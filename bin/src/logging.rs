@@ -15,7 +15,7 @@ use tracing_subscriber::{
 /// How much a process logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Log {
-    /// As `log.filter` says.
+    /// What `log.filter` selects.
     AsSet,
     /// Warnings only, unless `log.filter` is set: for commands whose output people read.
     Quiet,

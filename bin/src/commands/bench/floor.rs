@@ -1,4 +1,4 @@
-//! The floor: the reference with which a queue is compared.
+//! The floor: the minimum of work that any queue has, as the reference for comparisons.
 
 use super::{
     Plan,

@@ -1,5 +1,5 @@
-//! Jobs of `leasehold each` that come to a worker without `--commands`: the worker's command for every kind is not the command of
-//! such a job.
+//! Jobs of `leasehold each` that a worker without `--commands` has claimed. The worker must not run its own command `*=…` for
+//! such a job, because each job of `leasehold each` has its own command.
 
 use super::plan::KIND;
 use leasehold_core::{Backoff, Outcome};

@@ -146,7 +146,8 @@ impl Folder {
             _ => {}
         }
         let Some(to) = move_to_free_name(&from, &folder, name, number)? else { return Ok(Moved::Gone) };
-        // The producer may have replaced the file between the look and the move. The new version must get its own job.
+        // The producer may have replaced the file after it was read and before it was moved. The new version must get its own
+        // job.
         match file_at(&to)? {
             Some((moved, identity)) if moved != version || identity.number != number => {
                 move_to_free_name(&to, &self.path, name, identity.number)?;
