@@ -1,4 +1,4 @@
-"""Scores one batch: counts the transactions that look like fraud. And the resident process of a pod.
+"""Scores one batch: counts the transactions that look like fraud. Also contains the resident process of a pod.
 
     python scoring.py SOCKET RUNS
 

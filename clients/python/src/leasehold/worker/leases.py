@@ -1,4 +1,6 @@
-"""Renews the leases of all runs of a worker, in a thread of its own with a connection of its own. It is the last thread to stop."""
+"""Renews the leases of all runs of a worker, in a separate thread with its own connection. It is the last thread to
+stop.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,7 @@ class Leases(threading.Thread):
             return list(self._held.values())
 
     def stop(self, within_s: float) -> None:
-        """Stops the thread, when no run is left."""
+        """Stops the thread as soon as no run is left."""
         self._ended.set()
         self.join(within_s)
 

@@ -1,4 +1,4 @@
-"""How a run ends, as the server is told."""
+"""How a run ends, in the form that the server gets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ ERROR_MAX_CHARS: Final = 8 * 1024
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of a run: `complete`, `fail`, `snooze` or `release`, with its fields; or `drop`: another worker decides."""
+    """The end of a run: `complete`, `fail`, `snooze` or `release`, with its fields; or `drop`: the lease is lost, so
+    the server is not told.
+    """
 
     operation: str
     body: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -1,4 +1,4 @@
-"""What a worker is told at its start."""
+"""The settings that a worker gets at its start."""
 
 from __future__ import annotations
 
@@ -52,5 +52,5 @@ class Settings:
 
     @property
     def lease_ms(self) -> int:
-        """The lease, as the server wants it."""
+        """The lease, in the form that the server reads."""
         return round(self.lease_s * 1000)

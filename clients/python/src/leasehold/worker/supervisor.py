@@ -119,7 +119,9 @@ class Supervisor(threading.Thread):
             held.wake.clear()
 
     def _settle(self, outcome: Outcome) -> None:
-        """Tells the server. While the server is away, the end is kept and sent again: the fence decides whether it is accepted."""
+        """Tells the server. While the server is unavailable, keeps the end and sends it again. The fence of the run
+        decides whether the server accepts it.
+        """
         self._held.is_ending = True
         run = self._held.run
         deadline = time.monotonic() + self._settings.settle_within_s
