@@ -1,4 +1,6 @@
-"""Validates documents against the schemas of Kubernetes, and custom resources against small strict schemas of our own."""
+"""Validates documents against the schemas of Kubernetes, and custom resources against our own small, strict
+schemas.
+"""
 
 import json
 import pathlib
