@@ -57,7 +57,7 @@ fn all_commands() -> Vec<(String, clap::Command)> {
     found
 }
 
-/// A narrow terminal has so many columns.
+/// The number of columns of a narrow terminal.
 const NARROW: usize = 80;
 
 #[test]

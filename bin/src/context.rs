@@ -120,7 +120,7 @@ impl Context {
         if error.is_usage() { Failure::usage(message) } else { Failure::new(message) }
     }
 
-    /// The same for a command that sends nothing but its arguments: if PostgreSQL refuses a value, the command was called wrongly.
+    /// The same for a command that sends only its arguments: if PostgreSQL refuses a value, the command was called wrongly.
     pub(crate) fn failure_of_arguments(&self, error: &Error) -> Failure {
         match error {
             Error::Store(source) if source.refused_value().is_some() => Failure::usage(error.explain(&self.config)),

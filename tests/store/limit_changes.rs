@@ -25,7 +25,7 @@ fn ids_of(runs: &[ClaimedJob]) -> Vec<JobId> {
 }
 
 impl Fixture {
-    /// How many changes wait to be put into force.
+    /// How many changes wait to be applied.
     async fn waiting_changes(&self) -> i64 {
         self.number("SELECT count(*) FROM leasehold.limit_change").await
     }

@@ -17,7 +17,7 @@ const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// After this time without a restart, the next death of a server is the first one again.
 const OLD: Duration = Duration::from_secs(120);
-/// Connections for people and tools beside the fleet, such as `leasehold each`.
+/// Connections for people and for tools that are no part of the fleet, such as `leasehold each`.
 const CONNECTIONS_TO_SPARE: usize = 60;
 
 /// The private servers. A server whose URL is set is not started.

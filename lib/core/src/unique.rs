@@ -99,7 +99,7 @@ pub struct Unique {
     /// The key is made of the kind and the whole payload.
     #[serde(default, skip_serializing_if = "is_default")]
     pub payload: bool,
-    /// How long replacements can put off a job, counted from its first enqueue.
+    /// How long replacements can delay a job, counted from its first enqueue.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "duration_text")]
     pub longest_wait: Option<Duration>,
 }
@@ -133,7 +133,7 @@ impl Unique {
         Self { on_conflict: OnConflict::Replace, ..self }
     }
 
-    /// Replacements can put off a job for this long, counted from its first enqueue.
+    /// Replacements can delay a job for at most this long, counted from its first enqueue.
     #[must_use]
     pub fn longest_wait(self, time: Duration) -> Self {
         Self { longest_wait: Some(time), ..self }

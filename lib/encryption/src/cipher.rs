@@ -87,7 +87,7 @@ impl Keys {
     #[must_use]
     pub fn encrypt(&self, place: &Place<'_>, json: &str) -> Option<String> {
         let key = self.current_key()?;
-        // 24 random bytes: no two values get the same nonce, however many there are.
+        // 24 random bytes: even among very many values, no two get the same nonce.
         let nonce: [u8; NONCE_BYTES] = rand::random();
         let text = place.text();
         let cipher = XChaCha20Poly1305::new_from_slice(key.secret.expose_secret()).ok()?;

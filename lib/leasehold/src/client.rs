@@ -83,7 +83,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`] if one job is invalid: then no job is sent. Otherwise the batches before the one that failed are
+    /// [`Error::Invalid`] if one job is invalid: then no job is sent. Otherwise the batches before the failed batch are
     /// accepted. When a connection is lost, the batch is sent again under the same ids, a few times, and then is
     /// [`Error::OutcomeUnknown`]. When open transactions of other sessions hold ids or unique keys for longer than
     /// `database.lock_timeout_ms`, the error is [`Error::Locked`], and all other jobs are accepted.

@@ -4,8 +4,8 @@
 //! dead rows, the lines of all queues are surveyed once. From then on, whenever any transaction has ended, the lines
 //! are compared slice by slice with their last state (`slices.rs`), and only changed slices are surveyed again. While a
 //! transaction stays open, PostgreSQL cannot remove dead rows, and each survey takes longer than the one before. Then
-//! surveys run beside the ticks, for at most a fiftieth of the time. Between two surveys, each read of a line reports
-//! how far its start has moved, and every line counts as changed.
+//! surveys run in parallel with the ticks, for at most a fiftieth of the time. Between two surveys, each read of a
+//! line reports how far its start has moved, and every line counts as changed.
 
 use crate::{
     error::Error,
@@ -68,8 +68,8 @@ pub struct Surveys {
     /// Queues whose lines or pauses may have changed since the last call that took this set.
     changed: BTreeSet<QueueName>,
     under_way: Option<AbortOnDropHandle<Result<Survey, leasehold_ports::Error>>>,
-    /// How much longer than without dead rows the last survey took, and the one before. One slow survey may be chance;
-    /// two slow surveys in a row mean dead rows.
+    /// By how much the last two surveys took longer than without dead rows. One slow survey may be chance; two slow
+    /// surveys in a row mean dead rows.
     took: [Duration; 2],
     rests_until: Option<Instant>,
 }
@@ -98,7 +98,7 @@ impl Surveys {
         let jobs = seen.iter().map(|seen| usize::try_from(seen.count).unwrap_or_default()).sum();
         self.took = [delay(delay(took, seen.len(), QUICK_FOR_EACH), jobs, QUICK_FOR_EACH_JOB), self.took[0]];
         if self.took.iter().all(|took| *took > QUICK) {
-            // There are dead rows: the next survey covers all lines and runs beside the ticks.
+            // There are dead rows: the next survey covers all lines and runs in parallel with the ticks.
             self.slices = Slices::default();
         }
         if self.paused_seen != Some(paused) {

@@ -112,7 +112,7 @@ pub trait DueJobs: fmt::Debug + Send + Sync {
     /// Moves up to `limit` due scheduled jobs of each of the next `queues` queues after the queue `after` into the line.
     async fn promote_share(&self, limit: i64, after: Option<&QueueName>, queues: i64) -> Result<Share, Error>;
 
-    /// Puts the changes of limits into force that transactions have asked for. Waits for the claims of jobs with limit keys that are under
+    /// Applies the changes of limits that transactions have asked for. Waits for the claims of jobs with limit keys that are under
     /// way. False: they took too long, and a later call tries again.
     async fn apply_limits(&self) -> Result<bool, Error>;
 
@@ -120,7 +120,7 @@ pub trait DueJobs: fmt::Debug + Send + Sync {
     /// key, up to `limit` jobs for each queue and kind.
     async fn admit_next(&self, after: &str, keys: i32, limit: i32) -> Result<Admitted, Error>;
 
-    /// The same for the keys whose next token comes soon, however many others have none.
+    /// The same for the keys whose next token comes soon. Its cost does not depend on the number of keys without a token.
     async fn admit_tokens(&self, limit: i32) -> Result<Vec<Waiting>, Error>;
 
     /// Brings parked jobs with fair keys into the line, in the order of fair shares: of up to `queues` queues after this queue.

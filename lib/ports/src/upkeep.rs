@@ -26,7 +26,7 @@ pub struct Uptime {
     pub has_ended_parents: bool,
     /// Whether jobs with limit keys are queued, of which some may wait for room.
     pub has_limited: bool,
-    /// Whether changes of limits wait to be put into force.
+    /// Whether changes of limits wait to be applied.
     pub has_limit_changes: bool,
     /// Whether jobs with fair keys are queued, or weights have changed.
     pub has_fair: bool,

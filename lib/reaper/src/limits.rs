@@ -1,4 +1,4 @@
-//! Puts changes of limits into force, and brings jobs that wait for room of a limit key back into the line.
+//! Applies changes of limits, and brings jobs that wait for room of a limit key back into the line.
 //!
 //! Usually the process that ends a run does this immediately. This step finds the remaining jobs: the process has died, the run
 //! has expired, a limit was changed, a token has come, or a job was enqueued by plain SQL.

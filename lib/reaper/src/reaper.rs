@@ -157,7 +157,7 @@ impl Reaper {
         };
         let redis_loop = async {
             while stop.run_until_cancelled(begun.notified()).await.is_some() {
-                // A survey that takes longer continues beside the steps of Redis.
+                // A survey that takes longer continues in parallel with the steps of Redis.
                 let _ = timeout(SURVEY_TIMEOUT, surveyed.notified()).await;
                 redis.look(&around).await;
                 redis.start(&around).await;

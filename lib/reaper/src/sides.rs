@@ -49,7 +49,8 @@ use tokio::time::{Instant, timeout};
 const ANNOUNCED_FOR_AT_LEAST: Duration = Duration::from_secs(5);
 /// For this time after a loss of Redis, each repair counts as part of the loss. Workers renew all hints within seconds.
 const LOSS_LASTS: Duration = Duration::from_secs(15);
-/// How long the steps of Redis wait for the survey of their tick. A survey that takes longer continues beside them.
+/// How long the steps of Redis wait for the survey of their tick. A survey that takes longer continues in parallel with
+/// them.
 pub(crate) const SURVEY_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// The last state of PostgreSQL.

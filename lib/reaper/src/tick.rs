@@ -25,7 +25,7 @@ pub(crate) struct Tick {
     pub(crate) has_ended_parents: bool,
     /// Jobs with limit keys are queued.
     pub(crate) has_limited: bool,
-    /// Changes of limits wait to be put into force.
+    /// Changes of limits wait to be applied.
     pub(crate) has_limit_changes: bool,
     /// Whether jobs with fair keys are queued, or weights have changed.
     pub(crate) has_fair: bool,

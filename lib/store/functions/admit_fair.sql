@@ -18,7 +18,7 @@
 --             before the end of the window is admitted even if the window is full: the first job of a new key. A window that
 --             grows to one and a half of its size is cut: its last jobs are parked again, and their keys get their tags back. So
 --             the window has the lowest tags of all waiting jobs, no matter which job came first.
--- Weights:    changes that have committed are put into force first: see apply_fair_weights. The jobs that are parked by this are
+-- Weights:    changes that have committed are applied first: see apply_fair_weights. The jobs that are parked by this are
 --             in the answer.
 -- Paused:     the lane of a paused key is not read. Its jobs that have come back into the line are parked again.
 -- Stuck:      an admitted job that still waits after four more windows were admitted no longer counts: its row is locked, or its

@@ -11,16 +11,16 @@
 --             runs of a key overlap than its limit allows.
 -- Ahead:      a run may take a token that comes within a few ms. It begins at the moment of the token: the caller waits until
 --             then. So neither the network delay nor the timer of a worker lowers the rate.
--- Limits:     while this call has its share of the lock of all limits, no limit changes. Changes that committed before the call are put into
---             force first. If other claims are under way, the changes cannot be put into force now. Then jobs with these keys are
---             not claimed, and all other jobs are, until a reaper has waited for the claims and has put the changes into force.
+-- Limits:     while this call has its share of the lock of all limits, no limit changes. The call first applies the changes that
+--             committed before it. If other claims are under way, the changes cannot be applied now. Then jobs with these keys
+--             are not claimed, and all other jobs are, until a reaper has waited for the claims and has applied the changes.
 -- Parameters: worker, ids, each once and in the order of the line, kinds, or NULL for every kind, lease in ms, the maximum number of
 --             jobs, the queue of the hints, how soon a token must come, in ms.
 -- Answer:     the runs; begins_in_us says how long each must wait before it begins.
 -- Zero rows:  a job that is not in the answer cannot be claimed now, or can never be claimed again. Both are normal.
 -- Locks:      a lock of a key is held until the end of this call. After 50 ms the call fails with lock_not_available (55P03).
---             While somebody puts a limit into force, nothing is claimed. If another session has locked the bucket of a key, or a slot
---             that the call would take, the jobs of this key are not claimed, but all other jobs are.
+--             While another session applies a change of a limit, nothing is claimed. If another session has locked the bucket of
+--             a key, or a slot that the call would take, the jobs of this key are not claimed, but all other jobs are.
 -- Index:      limit_change_pkey, which is empty if no limit has changed; job_pkey, key_limit_pkey, key_limit_pattern, limit_slot_pkey,
 --             limit_bucket_pkey.
 -- Plans:      generic plans. Planning each statement for its values would take five times as long as running all of them.
@@ -97,7 +97,7 @@ BEGIN
     IF NOT is_alone AND NOT pg_try_advisory_xact_lock_shared(leasehold.key_lock(NULL)) THEN
         RETURN;
     END IF;
-    -- A key without a limit needs no lock: during this call, no session can put a limit for the key into force.
+    -- A key without a limit needs no lock: during this call, no session can apply a limit for the key.
     PERFORM pg_advisory_xact_lock(l.lock)
     FROM (SELECT DISTINCT leasehold.key_lock(k.key) AS lock FROM unnest(keys) k(key)
           WHERE EXISTS (SELECT FROM leasehold.limit_of(k.key)) ORDER BY 1 OFFSET 0) l;

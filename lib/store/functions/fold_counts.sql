@@ -1,9 +1,9 @@
--- fold_counts: makes a new fold: the counts of the newest fold plus all changes that are in no fold yet. Or counts all jobs
--- again.
+-- fold_counts: makes a new fold, which has the counts of the newest fold plus all changes that are in no fold yet. On request it
+-- counts all jobs again instead.
 --
 -- Guard:      one caller at a time (a lock for the transaction). A change is folded if the snapshot of the statement shows its
 --             transaction, and the fold keeps this snapshot. So each change is in exactly one of two places: in the fold, or
---             among the changes that are read beside the fold.
+--             among the changes that readers add to the fold.
 -- Parameters: whether to count the jobs themselves. This reads an index entry of each job, and blocks no other session.
 -- Answer:     how many changes were folded; 0 if it is too early for a fold; NULL if another session folds.
 -- When:       a fold writes a row for each queue and kind. So a fold is made when there are at least as many changes as rows, and

@@ -7,7 +7,7 @@
 -- Answer:     'made' with the number of moved rows; 'exists'; 'full' if the default partition has many rows of the day;
 --             'busy' if another caller makes a partition or a lock was not free. After 'busy' nothing has changed, and the
 --             next call tries again.
--- Full:       to move so many rows would block every settle for a long time. The rows stay in the default partition, where
+-- Full:       moving so many rows would block every settle for a long time. The rows stay in the default partition, where
 --             queries find them like all other rows. When they are old enough, they are deleted in batches, because there
 --             is no partition to drop.
 -- Rights:     of the owner: only the owner of a table may make its partitions.

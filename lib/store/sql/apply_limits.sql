@@ -1,4 +1,4 @@
--- apply_limits: puts the requested changes of limits into force.
+-- apply_limits: applies the requested changes of limits.
 --
 -- Guard:      the guard of the function. The transaction is this statement alone.
 -- Parameters: $1 lock timeout, such as 200ms: how long to wait for the claims under way. During the wait, no other such claim

@@ -37,7 +37,7 @@ LEFT JOIN LATERAL (
     -- include locker_of: xmaxes = slots.xmaxes; table = leasehold.limit_slot
 ) at_slot ON slots.xmaxes IS NOT NULL
 LEFT JOIN LATERAL (
-    -- A limit whose change waits to be put into force.
+    -- A limit whose change waits to be applied.
     SELECT array_agg(e.xmax) AS xmaxes FROM leasehold.key_limit e
     WHERE e.xmax <> '0' AND EXISTS (SELECT FROM leasehold.limit_change c WHERE c.key = e.key)
       AND (e.key = k.key OR (right(e.key::text, 1) = '*' AND starts_with(k.key, left(e.key::text, -1))))

@@ -1,4 +1,4 @@
--- limit_remove: removes the limit of a key or of a pattern, and puts this change into force in the same transaction.
+-- limit_remove: removes the limit of a key or of a pattern, and applies this change in the same transaction.
 --
 -- Guard:      the guard of the functions. The transaction is this statement alone.
 -- Parameters: $1 key, $2 lock timeout, such as 200ms. After it, the statement fails with lock_not_available (55P03), and nothing has

@@ -1,4 +1,4 @@
--- limit_set: sets the limit of a key or of a pattern, and puts it into force in the same transaction: after the answer, no claim
+-- limit_set: sets the limit of a key or of a pattern, and applies it in the same transaction: after the answer, no claim
 -- uses the old limit.
 --
 -- Guard:      the guard of the functions. The transaction is this statement alone.

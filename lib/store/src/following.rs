@@ -97,9 +97,9 @@ fn words(jobs: &[NewJob]) -> Result<String, sqlx::Error> {
     job_words::json(jobs.iter()).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
-/// Ends runs together with the jobs that follow from them. A run that cannot be written must not block the other runs of its
-/// statement. A run whose result or whose follow-on jobs the server refuses is dead, because another run would try the same, or
-/// its row stays unchanged. A run with a job whose unique key another transaction holds is left out: its row stays as it is, so
+/// Ends runs and enqueues their follow-on jobs. A run that cannot be written must not block the other runs of its statement. A
+/// run whose result or whose follow-on jobs the server refuses is dead, because another run would try the same, or its row stays
+/// unchanged. If another transaction holds the unique key of a follow-on job, its run is left out: the row stays unchanged, so
 /// the worker tries again.
 pub(crate) async fn complete_then(
     pool: &Bounded,

@@ -48,7 +48,7 @@ pub struct LimitRecord {
 }
 
 impl Store {
-    /// Sets the limit of a key or a pattern, and puts it into force. Replaces an earlier one. Running jobs continue. After the
+    /// Sets the limit of a key or a pattern, and applies it. Replaces an earlier one. Running jobs continue. After the
     /// answer no run starts by the earlier limit.
     ///
     /// # Errors
@@ -83,7 +83,7 @@ impl Store {
         Ok(removed)
     }
 
-    /// Puts the requested changes of limits into force. False: claims under way took too long, and nothing has changed.
+    /// Applies the requested changes of limits. False: claims under way took too long, and nothing has changed.
     ///
     /// # Errors
     /// The statement failed.

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// The SHA-256 of a token.
 pub type TokenHash = [u8; 32];
 
-/// A token as it is listed: without what proves it.
+/// A token in a list: without the hash that proves it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "columns")]
 pub struct TokenRecord {

@@ -159,7 +159,7 @@ impl Sender {
         Self { within, ..self }
     }
 
-    /// The networks that are allowed beside the public ones.
+    /// The networks that are allowed in addition to the public ones.
     #[must_use]
     pub fn allowed(&self) -> &Networks {
         &self.allowed

@@ -47,8 +47,8 @@ impl Filling {
         Self { state, queue, wanted: AtomicU32::new(0) }
     }
 
-    /// Called when the head is low and the line is longer. One worker at a time fills the head, beside its other work.
-    /// A low reading during a fill may be stale; the head is checked again after the fill.
+    /// Called when the head is low and the line is longer. One worker at a time fills the head, in parallel with its
+    /// other work. A low reading during a fill may be stale; the head is checked again after the fill.
     pub(crate) fn want(filling: &Arc<Self>) {
         if filling.wanted.fetch_add(1, Ordering::AcqRel) > 0 {
             return;

@@ -19,7 +19,7 @@ use tokio::time::sleep;
 /// dead worker do.
 const LOOKS_AFTER: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(4)];
 
-/// A claim was not answered: finds out its result, beside all other work.
+/// Finds out the result of a claim that was not answered, in parallel with all other work.
 pub(crate) fn reconcile_unanswered(state: &Arc<WorkerState>) {
     if state.unanswered.count.fetch_add(1, Ordering::AcqRel) == 0 {
         let state_there = Arc::clone(state);

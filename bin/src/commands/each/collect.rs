@@ -131,7 +131,7 @@ impl<'a> Collector<'a> {
     }
 }
 
-/// A result as the command printed it, without its last line break: a string as it is, any other value as JSON.
+/// A result as the command printed it, without its last line break: a string without quotes, any other value as JSON.
 fn as_line(result: Option<&RawValue>) -> String {
     let Some(result) = result else { return String::new() };
     let text = serde_json::from_str::<String>(result.get()).unwrap_or_else(|_| result.get().to_owned());

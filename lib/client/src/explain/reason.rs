@@ -10,7 +10,8 @@ use std::fmt;
 /// Why Redis cannot say when a worker was last seen.
 const NOT_REMEMBERED: &str = "Redis remembers none from the last 30 days, or since it was last emptied";
 
-/// One reason. As JSON: `code` names the reason, beside its facts. [`fmt::Display`] is the text for human readers.
+/// One reason. As JSON: `code` names the reason, and the other fields are its facts. [`fmt::Display`] is the text for human
+/// readers.
 ///
 /// All times and durations are by the clock of the database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

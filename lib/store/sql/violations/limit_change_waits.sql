@@ -1,4 +1,4 @@
--- limit_change_waits: a change of a limit comes into force with the next claim of a job with this key, or within a few ticks of a
+-- limit_change_waits: a change of a limit takes effect with the next claim of a job with this key, or within a few ticks of a
 -- reaper. Both wait for claims under way. Each of these claims is a short transaction.
 -- Index: limit_change_pkey. The number is the result of leasehold.key_lock(NULL), the lock of all limits; a reader may not call
 -- that function.

@@ -41,7 +41,7 @@ class Worker:
         if settings.isolation == "process" and target is None:
             raise errors.ConfigError("isolation by processes needs the name of the app, such as module:app")
         self.settings = settings
-        #: New at each start, so that the server tells this process from the one before.
+        #: New at each start, so that the server can distinguish this process from the previous one.
         self.id = str(uuid.uuid4())
         self._app = app
         self._client = client or app.client
