@@ -1,9 +1,9 @@
 //! One connection of a client: its socket with time limits, and the claimed jobs whose answer may not have arrived.
 //!
 //! Hyper says that an answer was written. It cannot say that the client got the answer: the bytes may lie in a buffer of a machine
-//! whose process has just died. So the server observes how the connection ends. A client that sends another request, or that
-//! closes its end in order, has read the answers before. A client that dies, or closes its end with unread bytes, resets the
-//! connection: then the jobs of the last answers are released.
+//! whose process has just died. So the server observes how the connection ends. If a client sends another request, or closes its
+//! end properly, it has read all earlier answers. If a client dies, or closes its end with unread bytes, the connection is reset.
+//! Then the server releases the jobs of the last answers.
 
 use crate::{
     claim::HandedOver,

@@ -161,8 +161,8 @@ pub struct ClaimedJob {
     /// For how long, counted from the claim, another attempt may begin; `None` means no limit.
     pub retry_left: Option<Duration>,
     /// For how long the job had been due at the claim, by the clock of the store, without time before its queue was last resumed.
-    /// `None`: the wait says nothing about the fleet, because the job waited for parents or for room of a limit key, or its last run was
-    /// given back or lost.
+    /// `None`: the wait does not measure the fleet, because the job waited for parents or for room of a limit key, or its last
+    /// run was given back or lost.
     pub due_for: Option<Duration>,
     /// The trace that the job belongs to: `traceparent` of W3C Trace Context.
     pub traceparent: Option<String>,

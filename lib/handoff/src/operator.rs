@@ -63,7 +63,7 @@ impl Handoff {
     async fn clear_commands(&self, queue: &QueueName) -> Result<Vec<redis::Cmd>, Error> {
         let keys = self.keys().of(queue);
         let aside = self.aside_kinds(queue).await?;
-        // The scan start too: after a change of the order, jobs may belong before it.
+        // Also deletes the scan start: after a change of the order, jobs may belong before it.
         let lists = [keys.ready(), keys.claimed(), keys.asides(), keys.filled(), keys.begins()];
         Ok(vec![
             // The next new hint must not overtake the line, which Redis does not hold.

@@ -116,7 +116,7 @@ impl PodsOfCluster {
     }
 
     fn path(&self) -> Result<String, Error> {
-        // Outside of a pod, the missing variable says more than the missing file.
+        // Outside of a pod, an error about the missing variable explains more than an error about the missing file.
         self.server.account.address()?;
         Ok(format!("/api/v1/namespaces/{}/pods", self.server.account.namespace()?))
     }

@@ -305,8 +305,8 @@ impl Rows {
         Ok(())
     }
 
-    /// The same without telling the children of a job that has ended, for the caller that tells them. Returns whether the
-    /// event was legal.
+    /// The same, but does not tell the children of a job that has ended: the caller does this. Returns whether the event
+    /// was legal.
     pub(crate) fn happen_alone(&mut self, id: JobId, event: Event, with: impl FnOnce(&mut Row, DateTime<Utc>)) -> bool {
         let Some(Ok(after)) = self.live.get(&id).map(|row| row.life.apply(event)) else { return false };
         self.write_alone(id, event, after, None, with);

@@ -156,8 +156,9 @@ impl Reads {
         turns.iter().for_each(|queue| self.want(queue));
     }
 
-    /// Forgets a line that no longer exists or is paused, or of which a kind was paused or resumed. A pause removes all hints, and
-    /// workers remove the hints of a paused kind. So hints from before a pause do not count as missing after the pause.
+    /// Forgets a line that no longer exists, that is paused, or in which a kind was paused or resumed. A pause removes all
+    /// hints, and workers remove the hints of a paused kind. So hints from before a pause do not count as missing after the
+    /// pause.
     pub(crate) fn forget(&mut self, queue: &QueueName) {
         self.in_full.remove(queue);
         self.left_out.remove(queue);

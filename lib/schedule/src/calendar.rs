@@ -142,8 +142,8 @@ fn wrong_field(fields: &str, read: impl Fn(&str) -> Result<(), String>) -> Optio
     })
 }
 
-/// One expression for each time of the day, if the fields name several times and nothing but times: `0 2,14 * * *`. To `croner`,
-/// only an expression of one time is a fixed one, which a change of the clock does not skip or double.
+/// One expression for each time of the day, if the fields name several times and nothing but times: `0 2,14 * * *`. `croner`
+/// treats only an expression with one time as a fixed time, which a change of the clock neither skips nor doubles.
 fn fixed_times(fields: &str) -> Option<Vec<String>> {
     let mut fields: Vec<&str> = fields.split_whitespace().collect();
     if fields.len() == 5 {

@@ -7,8 +7,8 @@
 --             for these programs the function reads the counts itself.
 -- Answer:     waiting:  jobs without limit keys that could start now. They are queued or parked, and neither their queue nor their
 --                       kind nor their fair key is paused. No other job holds their unique key.
---             limited:  the jobs that have limit keys, as [{"keys", "waiting"}]: of each key at most as many as it has room for, and
---                       about 10,000 in all.
+--             limited: the jobs that have limit keys, as [{"keys", "waiting"}]: for each key at most as many jobs as it has room
+--                       for, and about 10,000 in all.
 --             rooms:    how many more jobs of each of these keys may start, as {"key": number}. Other keys are free.
 --             oldest:   when the first of these jobs in the order of the line became due. Jobs that are parked or wait for room are left out: an older job of
 --                       their key is in the line.

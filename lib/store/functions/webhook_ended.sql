@@ -50,7 +50,7 @@ BEGIN
               OR ((w.queue = e.queue::text OR (right(w.queue, 1) = '*' AND starts_with(e.queue::text, left(w.queue, -1))))
                   AND (w.kinds = '{}' OR e.kind::text = ANY (w.kinds))))
     CROSS JOIN LATERAL (
-        -- A payload may have 100 levels, and the body puts two more around the result.
+        -- A payload may have 100 levels, and the body adds two levels around the result.
         SELECT CASE WHEN e.result IS NULL THEN true
                     WHEN octet_length(e.result::text) > 32768 OR starts_with(e.result::text, '{"$encrypted":') THEN false
                     ELSE NOT leasehold.is_deeper_than(e.result::text, 98) END AS is_kept

@@ -4,7 +4,7 @@
 -- Parameters: the same as enqueue.
 -- Zero rows:  impossible: the statement inserts all jobs or fails.
 -- Index:      none is read.
--- Why:        to search for conflicts, and to reserve each row before it is written, takes a sixth of the time of enqueue
+-- Why:        searching for conflicts, and reserving each row before it is written, take a sixth of the time of enqueue
 --             and 48 bytes of WAL for each job.
 INSERT INTO leasehold.job AS j (id, queue, kind, payload, priority, run_at, max_attempts, max_crashes, timeout_ms,
                                 unique_key, limit_key, state, line_at)

@@ -1,5 +1,5 @@
-//! Jobs that follow from a success: they are made in the transaction that ends the run, or not at all. This file also has the end
-//! of a run in the transaction of its handler.
+//! Follow-on jobs: a success enqueues them in the transaction that ends the run, or not at all. This file also has the end of a
+//! run in the transaction of its handler.
 
 use crate::{
     bounded::Bounded,

@@ -17,7 +17,7 @@ const ADMIT_MAX: i32 = 1000;
 /// How long a reaper waits for the claims under way, while no other claim begins. A claim waits for 50 ms at most.
 const APPLY_TIMEOUT: &str = "100ms";
 
-/// The limit of a key, or of each key that begins like a pattern, as an operator sets it.
+/// The limit of a key, or of each key that matches a pattern, as an operator sets it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyLimit {
     /// The most runs at the same time; `None`: any number.

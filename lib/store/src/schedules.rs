@@ -164,7 +164,7 @@ impl Store {
         Ok(rows)
     }
 
-    /// Changes one schedule. Returns whether that changed anything; `None` if there is no schedule of this name.
+    /// Changes one schedule. Returns whether this changed the schedule; `None` if no schedule has this name.
     ///
     /// # Errors
     /// [`Error::Invalid`] before anything is sent, [`Error::Locked`], or the statement failed.

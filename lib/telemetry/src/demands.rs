@@ -1,7 +1,7 @@
 //! The gauge `leasehold_queue_demand`: how many slots each queue could use.
 //!
 //! The stores are asked only when a reader asks for the metrics, at most once in ten seconds, because the answer costs a scan of the line.
-//! While a store does not answer there are no gauges: an autoscaler then keeps the number of workers. A 0 would stop them.
+//! While a store does not answer, there are no gauges. An autoscaler then keeps the number of workers. A 0 would stop them.
 
 use crate::exposition::gauges;
 use futures_util::future::BoxFuture;

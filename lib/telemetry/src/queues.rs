@@ -2,8 +2,9 @@
 //! within the last minute, pauses, workers, and how late schedules are.
 //!
 //! PostgreSQL is asked only when a reader asks for the metrics, at most once in ten seconds ([`HOLDS_FOR`]), because the answer
-//! costs a scan of the line. While PostgreSQL does not answer there are no gauges, rather than old ones. Only some queues have
-//! separate series, see [`ShownQueues`]; a queue that loses its series is counted among the others from the next read on.
+//! costs a scan of the line. While PostgreSQL does not answer, there are no gauges, because old values would mislead. Only some
+//! queues have separate series, see [`ShownQueues`]; a queue that loses its series is counted among the others from the next
+//! read on.
 
 use crate::{
     exposition::{gauge, gauges},

@@ -2,7 +2,8 @@
 //! knowing it. When their leases run out, each run costs its job an attempt and a crash. So when PostgreSQL answers
 //! again, the worker asks which runs it holds, and releases those that it does not know.
 //!
-//! Claims and this question exclude each other, because a run is unknown between its claim and the answer to the claim.
+//! Claims and this question never run at the same time, because the worker does not know a run between its claim and
+//! the answer to the claim.
 
 use crate::{jitter::Waits, settled_hints::give_back, worker_state::WorkerState};
 use leasehold_core::{FinishedRun, JobId, QueueName, Settle, Settled};
@@ -15,8 +16,8 @@ use std::{
 use tokio::time::sleep;
 
 /// The times of the checks after PostgreSQL has answered again. There are several checks, because the server may still
-/// execute a statement whose connection is closed. A run that is granted after the last check expires, as the runs of a
-/// dead worker do.
+/// execute a statement whose connection is closed. If a run is granted after the last check, its lease expires, like
+/// the leases of a dead worker.
 const LOOKS_AFTER: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(4)];
 
 /// Finds out the result of a claim that was not answered, in parallel with all other work.

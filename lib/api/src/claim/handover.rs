@@ -24,8 +24,8 @@ pub(crate) struct Release {
 /// What will happen to a run whose answer may not have arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
-    /// The run is in the answer of this number. If the claim is sent again, its runs are in a new answer. The end of the
-    /// connection of the earlier answer then has no meaning for them.
+    /// The run is in the answer of this number. If the claim is sent again, its runs are in a new answer. Then the end of the
+    /// connection of the earlier answer no longer affects these jobs.
     InAnswer(u64),
     /// The run will be released, unless another answer contains it before that.
     Lost,

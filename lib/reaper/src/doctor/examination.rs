@@ -40,7 +40,7 @@ pub async fn examine(store: &dyn OperatorStore, handoff: &dyn OperatorHead) -> R
 }
 
 /// The same with another patience: how long a problem must last to become a finding. A patience of less than a few
-/// ticks only makes sense when no reaper runs.
+/// ticks is useful only if no reaper runs.
 ///
 /// # Errors
 /// A store does not answer.

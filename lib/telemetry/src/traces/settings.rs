@@ -16,7 +16,7 @@ pub struct TraceSettings {
     pub endpoint: Option<String>,
     /// How spans are sent.
     pub protocol: Option<OtlpProtocol>,
-    /// The part of the traces that begin in this process that is exported, from 0 to 1.
+    /// The part of the traces that is exported, from 0 to 1. It applies to traces that begin in this process.
     pub sample_ratio: f64,
     /// The name of the service.
     pub service_name: Option<String>,

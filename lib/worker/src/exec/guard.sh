@@ -5,9 +5,9 @@
 #   group SLOT GROUP   the command was started, and leads this process group
 #   over SLOT          no process of the command is left
 #
-# When the input ends, each running command gets TERM and, a moment later, KILL, with its whole process group. Processes
-# that have left the group are found by their environment. So is a command that was started just before the worker
-# ended, before the worker could send its group.
+# When the input ends, each running command gets TERM and, a moment later, KILL, with its whole process group. The shell
+# finds processes that have left the group by their environment. In the same way it finds a command that the worker
+# started just before it ended, before it could send the group.
 trap '' TERM INT HUP QUIT
 
 last=0
