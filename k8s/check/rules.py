@@ -9,7 +9,7 @@ import pods
 STOP_TIMEOUT_S = 3
 # To end idle waits for hints, to write the results and to give the other jobs back.
 MARGIN_S = 10
-# For how long cluster-autoscaler waits for a pod, unless told otherwise.
+# For how long cluster-autoscaler waits for a pod by default.
 NODE_AUTOSCALER_WAITS_S = 600
 # What keeps the node of a pod.
 KEEPS_NODE = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}

@@ -217,8 +217,8 @@ impl<'c, J: Job> Enqueue<'c, J> {
 
     /// Enqueues the job in the caller's own transaction: the job exists if and only if the transaction commits.
     ///
-    /// Redis is not told, since the client does not learn of the commit. The next fill of the head finds the job, within a
-    /// tick of a reaper (`reaper.tick_ms`).
+    /// No hint is pushed to Redis, since the client does not learn of the commit. The next fill of the head finds the job,
+    /// within a tick of a reaper (`reaper.tick_ms`).
     ///
     /// ```no_run
     /// # use leasehold::{Client, Job, JobError, Run};

@@ -225,7 +225,8 @@ BEGIN
         FROM leasehold.hold_parents(ARRAY(SELECT DISTINCT o.id FROM unnest(outer_parents) o(id) ORDER BY o.id)) h;
     END IF;
 
-    -- Of jobs with one key, the first one in the order of the graph is inserted. So no job becomes the child of its own child.
+    -- If several jobs have the same key, the first one in the order of the graph is inserted. So no job becomes the child of
+    -- its own child.
     SELECT array_agg(o.child ORDER BY k.key NULLS FIRST, CASE WHEN k.key IS NULL THEN k.id END, o.place) INTO by_key
     FROM unnest(ordered) WITH ORDINALITY o(child, place)
     JOIN unnest(keys, ids) WITH ORDINALITY k(key, id, nth) ON k.nth = o.child;

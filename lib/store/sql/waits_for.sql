@@ -8,7 +8,7 @@
 WITH RECURSIVE blocker(pid) AS (
     SELECT unnest(pg_blocking_pids($1::integer))
     UNION
-    -- A session that waits in the same queue blocks this one too. What it waits for is what must end.
+    -- A session that waits in the same queue blocks this one too. So the session that it waits for must end.
     SELECT n.pid FROM blocker b CROSS JOIN LATERAL unnest(pg_blocking_pids(b.pid)) AS n(pid)
 )
 SELECT CASE l.locktype WHEN 'relation' THEN (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

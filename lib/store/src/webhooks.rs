@@ -215,7 +215,8 @@ impl Store {
         statement.fetch_optional(&self.bounded).await.map_err(Error::sql("rotating the secret of a webhook"))
     }
 
-    /// Makes that ends of jobs make deliveries if a webhook is enabled, and that they do not if none is.
+    /// Sets the trigger that makes deliveries for the ends of jobs: creates it if a webhook is enabled, and drops it
+    /// if none is.
     ///
     /// # Errors
     /// The statement failed.

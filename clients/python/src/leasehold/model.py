@@ -66,7 +66,7 @@ class NewJob:
     limit_keys: Sequence[str] | None = None
     fair_key: str | None = None
     batch: str | None = None
-    #: The id of a webhook that is told of the end of this job, whatever its filter says. It must exist.
+    #: The id of a webhook that gets the end of this job, whatever its filter is. The webhook must exist.
     webhook: str | None = None
     #: The trace that the job belongs to, as W3C Trace Context 00.
     traceparent: str | None = None

@@ -59,7 +59,7 @@ class FakeJob:
     unique_key: str | None = None
     batch: str | None = None
     fair_key: str | None = None
-    #: Nobody is told: the server in memory has no webhooks, so it takes every id.
+    #: It has no effect: the server in memory has no webhooks, so it accepts every id.
     webhook: str | None = None
     #: The word of the job, or the header of the request that has made the job.
     traceparent: str | None = None

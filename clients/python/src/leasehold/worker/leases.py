@@ -29,7 +29,8 @@ class Held:
     run: Run
     #: Wakes the supervisor of the run.
     wake: threading.Event
-    #: The handler has ended, and the server is told. The lease is renewed until it knows; afterwards it is lost in good order.
+    #: The handler has ended, and the worker sends the end to the server. The lease is renewed until the server has the end.
+    #: If the lease is lost after that, this is no error.
     is_ending: bool = False
 
     def interrupt(self, why: str) -> None:

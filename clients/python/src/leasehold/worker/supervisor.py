@@ -20,7 +20,7 @@ from .settings import Settings
 from .slots import Slots
 
 log = logging.getLogger("leasehold.worker")
-#: A pause after this machine could not start a handler, so that the job is not claimed again at once.
+#: A pause after this machine could not start a handler, so that the job is not claimed again immediately.
 _LACK_PAUSE_S = 2.0
 _UNREADABLE = "the payload, or the result of a parent, has a whole number with more digits than Python reads"
 
