@@ -1,6 +1,7 @@
 #!/bin/bash
-# The health check of the image: asks /healthz of the process in this container. The port is that of worker.listen, reaper.listen or
-# api.listen, from the environment. A process that does not listen counts as healthy. The image has no curl, so bash opens the connection.
+# The health check of the image: asks /healthz of the process in this container. The port comes from worker.listen, reaper.listen
+# or api.listen, in the environment. A process that does not listen counts as healthy. The image has no curl, so bash opens the
+# connection.
 address=${LEASEHOLD_WORKER__LISTEN:-${LEASEHOLD_REAPER__LISTEN:-${LEASEHOLD_API__LISTEN:-}}}
 [ -n "$address" ] || exit 0
 exec 3<>"/dev/tcp/127.0.0.1/${address##*:}" || exit 1

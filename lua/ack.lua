@@ -1,4 +1,4 @@
--- ack: forgets hints whose jobs are finished, held by another worker, or no longer in the line.
+-- ack: removes hints whose jobs are finished, held by another worker, or no longer in the line.
 --
 -- KEYS  1 leases   2… lists from which the ids are removed too
 -- ARGV  1… ids

@@ -28,7 +28,7 @@ local CHUNK = 500
 -- Longer than a worker that found nothing needs until it waits for the bell.
 local BELL_KEPT_MS = 10000
 
--- Wakes one worker that waits for the bell, or the next one that will. The worker itself looks for hints.
+-- Wakes one worker that waits for the bell, or the next one that will. The woken worker then takes hints itself.
 local function ring()
   if redis.call('EXISTS', bell) == 0 then
     redis.call('RPUSH', bell, 1)
@@ -43,7 +43,7 @@ if set[1] or redis.call('GET', filled) ~= from then return {0, 0, 1} end
 local function refused_from()
   local now = redis.call('HGET', readings, 'n')
   if reading == '-' then return math.huge end
-  -- The notes of so long a reading are gone.
+  -- The notes of this reading were deleted, because it took too long.
   if not now or now - reading >= NOTES_KEPT then return tonumber(set[2] or '+inf') end
   local lowest = math.huge
   for n = tonumber(reading), tonumber(now) do

@@ -16,8 +16,8 @@
 -- the position of ARGV 3 in `filled` if the line continues behind it and Redis holds all ids before it, so that `extend` can
 -- continue from there; otherwise deletes `filled`. If no id was missing, the position in `filled` stays, and so does
 -- `overflow`: the head may reach further than these ids.
--- Hints that were not kept since the line was read may belong before some of these ids. Such ids are left to the next fill.
--- Hints that are not of the front, and came before the line was read, are the first to go if there is no room.
+-- Hints that were not kept since the line was read may belong before some of these ids. The next fill handles such ids. If
+-- there is no room, the first hints to be dropped are hints that do not belong to the front and came before the line was read.
 -- If `push` has moved hints since the line was read, these ids may have old positions: no waiting hint is moved.
 -- Rings the bell if it pushed any hint.
 -- Cost  O(log members) per id, plus O(length of ready)
@@ -36,7 +36,7 @@ local CHUNK = 500
 -- Longer than a worker that found nothing needs until it waits for the bell.
 local BELL_KEPT_MS = 10000
 
--- Wakes one worker that waits for the bell, or the next one that will. The worker itself looks for hints.
+-- Wakes one worker that waits for the bell, or the next worker that will wait. The woken worker then takes hints itself.
 local function ring()
   if redis.call('EXISTS', bell) == 0 then
     redis.call('RPUSH', bell, 1)
@@ -47,12 +47,13 @@ end
 local set = redis.call('HMGET', flags, 'paused', 'overflow')
 if set[1] then return {0, 0, 1} end
 
--- What `push` has noted since the line was read: the lowest position of a hint that it did not keep, because the line may
--- have more jobs from there on; the ids of hints that it put into the head; and whether these are all such ids.
+-- Reads the notes that `push` has made since the line was read: the lowest position of a hint that it did not keep, because
+-- the line may have more jobs from there on; the ids of hints that it put into the head; and whether the list of these ids is
+-- complete.
 local function noted()
   local now = redis.call('HGET', readings, 'n')
   if reading == '-' then return math.huge, {}, false end
-  -- The notes of so long a reading are gone.
+  -- The notes of this reading were deleted, because it took too long.
   if not now or now - reading >= NOTES_KEPT then return tonumber(set[2] or '+inf'), {}, false end
   local lowest, kept, is_complete = math.huge, {}, true
   for n = tonumber(reading), tonumber(now) do
@@ -84,8 +85,7 @@ local function append(ids, count)
   end
 end
 
--- The ids of the front of the line: their scores, their order, which of them are missing, and which wait elsewhere than they
--- should.
+-- The ids of the front of the line: their scores, their order, which of them are missing, and which wait at a wrong position.
 local front, wanted, nth_of, missing, moved = {}, {}, {}, {}, {}
 local cut, came, are_all = noted()
 local late = 0
@@ -123,8 +123,8 @@ local function set_scores(ids, count)
   end
 end
 
--- All waiting hints and the missing ones, in order. Hints with the same score are in the order of the line: hints that are
--- not of its front come last.
+-- All waiting hints and the missing ones, in order. Hints with the same score are in the order of the line: hints that do not
+-- belong to its front come last.
 local function merge()
   set_scores(moved, #moved)
   local waiting = redis.call('LRANGE', ready, 0, -1)
@@ -143,9 +143,9 @@ local function merge()
   return hints
 end
 
--- Which hints exceed the bound: at first those that are not of the front of the line, from the last to the first. They were
--- pushed while Redis had lost earlier ones, and would keep the missing ids out until a worker takes them. Only hints that came
--- since the line was read keep their positions.
+-- Chooses the hints that exceed the bound: first hints that do not belong to the front of the line, from the last to the
+-- first. They were pushed while Redis had lost earlier hints, and would leave no room for the missing ids until a worker takes
+-- them. Only hints that came since the line was read keep their positions.
 local function excess_of(hints)
   local excess, dropped = #hints - bound, {}
   for pass = 1, 2 do

@@ -22,26 +22,26 @@
 --
 -- `overflow` is the position to which the head reaches. A hint at or behind this position would overtake the part of the
 -- line that is not in Redis. When hints fall from the end, the head reaches less far, and it must not be extended from the
--- position in `filled`, so `filled` is deleted. If the line is just being read for a fill, the fill may not know the jobs of
--- these hints: the lowest position of those that are not kept is written down for it, and the ids of those that are kept. It may
--- also know the old positions of hints that are moved, so the number of the reading is written down in the field `placed`, and
--- such a fill moves no hint.
+-- position in `filled`, so `filled` is deleted. While another process reads the line for a fill, its read may miss the jobs of
+-- these hints. So `push` notes for the fill the lowest position of a hint that is not kept, and the ids of the hints that are
+-- kept. The read may also contain old positions of hints that are moved. So `push` notes the number of the reading in the field
+-- `placed`, and such a fill moves no hint.
 
 local ready, leases, flags, claimed, filled, bell, readings = unpack(KEYS)
 local bound, mode = tonumber(ARGV[1]), ARGV[2]
 local FIRST_ID = 3
 -- Scores from here on are positions of waiting hints.
 local WAITING = 2 ^ 51
--- Up to this number of hints that belong before waiting ones are inserted one by one. More hints are merged in one pass.
+-- Up to this number of hints that belong before waiting hints are inserted one by one. More hints are merged in one pass.
 local FEW = 16
--- How many bytes of ids are written down during one reading: some 64 ids.
+-- How many bytes of ids are noted during one reading: some 64 ids.
 local NOTED_BYTES = 64 * 37
 -- Maximum number of arguments of one call. Lua's `unpack` fails at about 8,000.
 local CHUNK = 1000
 -- Longer than a worker that found nothing needs until it waits for the bell.
 local BELL_KEPT_MS = 10000
 
--- Wakes one worker that waits for the bell, or the next one that will. The worker itself looks for hints.
+-- Wakes one worker that waits for the bell, or the next worker that will wait. The woken worker then takes hints itself.
 local function ring()
   if redis.call('EXISTS', bell) == 0 then
     redis.call('RPUSH', bell, 1)
@@ -60,7 +60,7 @@ if set[1] then
   return {0, 0, 0, 1}
 end
 
--- Writes down for the fill that reads the line now: a hint with this score is not in the head.
+-- Notes for the fill that reads the line now: a hint with this score is not in the head.
 local function note_refused(score)
   local reading = redis.call('HGET', readings, 'n')
   if not reading then return end
@@ -68,7 +68,7 @@ local function note_refused(score)
   if score < lowest then redis.call('HSET', readings, reading, string.format('%.0f', score)) end
 end
 
--- Writes down for the fill that reads the line now: these hints came into the head, and the fill may not know their jobs.
+-- Notes for the fill that reads the line now: these hints came into the head, and the read of the fill may miss their jobs.
 local function note_kept(list)
   local reading = redis.call('HGET', readings, 'n')
   if not reading or #list == 0 then return end
@@ -82,7 +82,7 @@ end
 
 -- No hint is kept at or behind this position.
 local reach = tonumber(set[2] or '+inf')
--- While the line is longer than the head, most new hints belong behind the head: they are not looked at.
+-- While the line is longer than the head, most new hints belong behind the head: they are skipped early.
 if mode == 'new' and #ARGV > FIRST_ID and tonumber(ARGV[FIRST_ID + 1]) >= reach then
   note_refused(tonumber(ARGV[FIRST_ID + 1]))
   return {0, 0, (#ARGV - FIRST_ID + 1) / 2, 0}
@@ -96,7 +96,7 @@ local function score_at(index)
   return score < math.huge and score or WAITING
 end
 
--- Whether a hint that is given back waits in a list already.
+-- Whether a hint that is given back already waits in a list.
 local function waits(id)
   local score = redis.call('ZSCORE', leases, id)
   return score and tonumber(score) >= WAITING and redis.call('LREM', claimed, 1, id) == 0
@@ -119,8 +119,8 @@ first = string.format('%.0f', first)
 local front, ids, scores = {}, {}, {}
 local doubles, overflowed = 0, 0
 
--- In the mode `place`: takes the waiting hints among the arguments out of `ready`. Returns the ids that it took, and those that
--- stay where they are: their hints are leased, in `claimed` or set aside.
+-- In the mode `place`: takes the waiting hints among the arguments out of `ready`. Returns the ids that it took, and the ids
+-- that stay where they are: their hints are leased, in `claimed` or set aside.
 local function take_out()
   local given = {}
   for i = FIRST_ID, #ARGV, 2 do given[#given + 1] = ARGV[i] end
@@ -196,8 +196,8 @@ local function append(list)
   end
 end
 
--- Whether a hint with this score belongs before a waiting one with that score. With the same score, the one that came first is
--- first: a hint that is given back has waited before.
+-- Whether a hint with this score belongs before a waiting hint with that score. With the same score, the older hint is first:
+-- a hint that is given back has waited before.
 local function is_before(score, waiting)
   return score < waiting or score == waiting and mode == 'return'
 end
@@ -232,7 +232,7 @@ end
 
 local last = #ids > 0 and score_at(-1)
 local are_last = not last or not is_before(scores[1], last)
--- A fill of a head with the whole line drops none of the last hints, so a plain push writes nothing down.
+-- If the head holds the whole line, a fill drops no hint from its end, so a plain push makes no note.
 if not are_last or set[2] then note_kept(ids) end
 if are_last then
   append(ids)

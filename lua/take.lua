@@ -24,7 +24,7 @@ local CHUNK = 1000
 -- Longer than a worker that found nothing needs until it waits for the bell.
 local BELL_KEPT_MS = 10000
 
--- Wakes one worker that waits for the bell, or the next one that will. The worker itself looks for hints.
+-- Wakes one worker that waits for the bell, or the next one that will. The woken worker then takes hints itself.
 local function ring()
   if redis.call('EXISTS', bell) == 0 then
     redis.call('RPUSH', bell, 1)

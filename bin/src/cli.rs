@@ -62,8 +62,8 @@ pub(crate) enum Command {
     Completions(completions::Args),
 }
 
-/// The arguments of this process. Every flag that takes a value takes a negative number too: its own check refuses the number and names
-/// the range. Clap alone would take `-1` for an unknown flag.
+/// The arguments of this process. The parser accepts a negative number as the value of every flag. The check of the flag then
+/// refuses the number and names the range. Clap alone would take `-1` for an unknown flag.
 pub(crate) fn parse(given: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let mut matches = taking_numbers(Cli::command()).try_get_matches_from(given)?;
     Cli::from_arg_matches_mut(&mut matches)
@@ -87,7 +87,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Dev(_) => Context::load_apart(cli.globals)?,
         Command::Worker(_) => Context::load(cli.globals, Log::AsSet, Some("leasehold-worker"))?,
         Command::Api(_) => Context::load(cli.globals, Log::AsSet, Some("leasehold-api"))?,
-        // A reaper makes no spans: what it does belongs to no single call.
+        // A reaper makes no spans: its work belongs to no single call.
         Command::Reaper(_) => Context::load(cli.globals, Log::AsSet, None)?,
         Command::Watch(_) => Context::load(cli.globals, Log::AsSet, Some("leasehold"))?,
         Command::Enqueue(_) | Command::Each(_) | Command::Graph(_) => {
@@ -98,7 +98,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let Some(traces) = context.traces.take() else { return run_command(cli.command, context).await };
     let within = FLUSH.min(Duration::from_millis(context.config.worker.grace_ms));
     let is_called = matches!(cli.command, Command::Enqueue(_) | Command::Each(_) | Command::Graph(_));
-    // Who calls such a command in a trace says so as the specification for processes does.
+    // A caller passes its trace to such a command in the variable that the specification for processes names.
     let caller = if is_called { std::env::var("TRACEPARENT").ok() } else { None };
     let ended = within_trace(caller.as_deref(), run_command(cli.command, context)).await;
     traces.stop(within).await;

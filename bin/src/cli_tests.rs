@@ -1,5 +1,5 @@
-//! What holds for every command and every flag: numbers name their range, the help can be read on a narrow terminal, and a flag has
-//! the same text everywhere.
+//! Tests of rules for every command and every flag: numbers name their range, the help can be read on a narrow terminal, and a
+//! flag has the same text everywhere.
 
 use crate::cli::{Cli, parse};
 use clap::{CommandFactory, error::ErrorKind};
@@ -57,7 +57,7 @@ fn all_commands() -> Vec<(String, clap::Command)> {
     found
 }
 
-/// A narrow terminal has so many columns.
+/// The number of columns of a narrow terminal.
 const NARROW: usize = 80;
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a command works with: the settings, and connections made on demand.
+//! The context of a command: the settings, and connections made on demand.
 
 use crate::{
     failure::Failure,
@@ -20,7 +20,7 @@ pub(crate) struct Context {
     pub(crate) json: bool,
     /// The sources of the settings.
     pub(crate) sources: Sources,
-    /// The export of spans, if somebody has named a collector.
+    /// The export of spans, if the settings or the environment name a collector.
     pub(crate) traces: Option<Traces>,
 }
 
@@ -46,7 +46,7 @@ impl Context {
         Ok(Self { config, json, sources, traces })
     }
 
-    /// Connects to PostgreSQL, with whatever schema it has.
+    /// Connects to PostgreSQL, with any schema or none.
     pub(crate) async fn database(&self) -> Result<Store, Failure> {
         let settings = self.config.store_settings("leasehold").ok_or_else(|| ConfigError::missing("database.url"))?;
         let keys = self.config.keys()?;
@@ -86,7 +86,7 @@ impl Context {
         Client::connect(&self.config).await.map_err(|error| self.failure(&error))
     }
 
-    /// The same without job types: what only an operator needs is not in the public crate.
+    /// The same without job types: the public crate does not have the calls that only an operator needs.
     pub(crate) async fn operator(&self) -> Result<leasehold_client::Client, Failure> {
         leasehold_client::Client::connect(&self.config).await.map_err(|error| self.failure(&error))
     }
@@ -120,7 +120,7 @@ impl Context {
         if error.is_usage() { Failure::usage(message) } else { Failure::new(message) }
     }
 
-    /// The same for a command that sends nothing but its arguments: if PostgreSQL refuses a value, the command was called wrongly.
+    /// The same for a command that sends only its arguments: if PostgreSQL refuses a value, the command was called wrongly.
     pub(crate) fn failure_of_arguments(&self, error: &Error) -> Failure {
         match error {
             Error::Store(source) if source.refused_value().is_some() => Failure::usage(error.explain(&self.config)),

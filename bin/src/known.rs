@@ -1,15 +1,15 @@
-//! Refuses names of queues and batches that nobody knows: a typing mistake must not look like an empty queue.
+//! Refuses unknown names of queues and batches: a typing mistake must not look like an empty queue.
 
 use crate::{context::Context, failure::Failure};
 use leasehold::{Client, QueueName};
 
-/// There is such a queue: it has live or finished jobs, a setting, a pause or a schedule.
+/// Checks that the queue exists: it has live or finished jobs, a setting, a pause or a schedule.
 pub(crate) async fn queue(queue: &QueueName, client: &Client, context: &Context) -> Result<(), Failure> {
     let is_known = client.store().queue_is_known(queue).await.map_err(|error| context.store_failure(error))?;
     if is_known { Ok(()) } else { Err(Failure::new(format!("there is no queue named {queue}; nothing was changed"))) }
 }
 
-/// There are such a queue and such a batch, where a filter names them.
+/// Checks that the queue and the batch of a filter exist, if the filter names them.
 pub(crate) async fn queue_and_batch(
     named: Option<&QueueName>,
     batch: Option<&str>,

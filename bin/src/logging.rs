@@ -15,7 +15,7 @@ use tracing_subscriber::{
 /// How much a process logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Log {
-    /// As `log.filter` says.
+    /// What `log.filter` selects.
     AsSet,
     /// Warnings only, unless `log.filter` is set: for commands whose output people read.
     Quiet,
@@ -42,7 +42,7 @@ pub(crate) fn start(config: &LogConfig, log: Log, traces: Option<&Traces>) -> Re
     }
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(AroundBars).with_ansi(io::stderr().is_terminal());
-    // After the terminal is closed, nobody can read an error about the log, and printing the error would panic.
+    // After the terminal is closed, no user can read an error about the log, and printing the error would panic.
     let builder = builder.log_internal_errors(false);
     match config.format {
         LogFormat::Plain => builder.compact().init(),

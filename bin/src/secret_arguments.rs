@@ -1,6 +1,6 @@
 //! Passwords in arguments. Every user of a machine can read the arguments of every process (`ps`). So a process with a
-//! password in its arguments replaces itself at once by the same program without the password, under the same process
-//! id. The password is passed on in the environment, which only the same user can read.
+//! password in its arguments immediately replaces itself with the same program without the password, under the same
+//! process id. The password is passed on in the environment, which only the same user can read.
 //!
 //! For a moment the password is visible. A file or the environment is a better place (`LEASEHOLD_DATABASE_URL_FILE`).
 

@@ -18,7 +18,7 @@ pub(crate) struct Batch {
 }
 
 /// Batches of valid jobs, until the input ends or a line is invalid. The batch with the invalid line is not sent, not
-/// even the lines before it. Blank lines are skipped.
+/// even its lines before the invalid one. Blank lines are skipped.
 pub(crate) fn batches(flags: JobFlags) -> mpsc::Receiver<Result<Batch, Failure>> {
     let (tell, mut lines) = mpsc::channel(BATCH_MAX);
     // Reading runs in a thread, because a read of standard input cannot be cancelled.

@@ -15,7 +15,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 /// Stands for "no limit": a century.
 pub(crate) const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// The shortest interval: shorter ones would load PostgreSQL with nothing but counting.
+/// The shortest interval. With a shorter one, PostgreSQL would do little else than count.
 const INTERVAL_MIN: Duration = Duration::from_millis(100);
 
 /// Reads the time between two repetitions.

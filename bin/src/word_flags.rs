@@ -1,4 +1,4 @@
-//! The flags of the words retry, expires_at and unique, for the commands that describe a job.
+//! The flags for the fields `retry`, `expires_at` and `unique` of a job, for all commands that describe a job.
 
 use crate::times;
 use chrono::{DateTime, Utc};
@@ -60,7 +60,7 @@ fn strategy(text: &str) -> Result<Strategy, String> {
 }
 
 impl WordFlags {
-    /// The first flag about a unique key, if no flag says of what the key is made.
+    /// The first flag about a unique key, if no flag says how the key is made.
     pub(crate) fn unique_flag_without_fields(&self) -> Option<&'static str> {
         if !self.unique_fields.is_empty() || self.unique_payload {
             return None;
@@ -75,7 +75,7 @@ impl WordFlags {
         given.into_iter().find(|(is_given, _)| *is_given).map(|(_, flag)| flag)
     }
 
-    /// Gives the job these words.
+    /// Sets these fields of the job.
     pub(crate) fn give_to(&self, job: &mut NewJob) {
         job.retry = self.retry();
         job.expires_in = self.expires_in;

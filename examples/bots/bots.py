@@ -12,7 +12,7 @@ app = App()
 
 @app.job(kind="visit", queue="bots", timeout="1m", max_attempts=5, retry={"strategy": "exponential", "base": "1s"})
 def visit(run: Run, page: str, seconds: float = 0.0, is_flaky: bool = False) -> dict[str, object]:
-    """Visits a page. A handler can run twice for one job: the fence tells the runs apart."""
+    """Visits a page. A handler can run twice for one job: the fence distinguishes the two runs."""
     note(run, "begin")
     run.sleep(seconds)
     if is_flaky and run.attempt == 1:

@@ -1,4 +1,4 @@
-"""What happens to bots: a network that cuts them off. (Kills and freezes are signals: see measure.py.)"""
+"""A fault for bots: a network that cuts them off from the server. (Kills and freezes are signals: see measure.py.)"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 
 
 class Network:
-    """A proxy to the server. It can swallow everything on the connections of now, and keep them open."""
+    """A proxy to the server. It can drop all data on the current connections and keep them open."""
 
     def __init__(self, port: int) -> None:
         self._to = port
@@ -18,7 +18,9 @@ class Network:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def swallow(self) -> int:
-        """Bots that are connected now are cut off, and do not hear of it. Returns the number of connections."""
+        """Cuts off the bots that are connected now, without closing their connections. Returns the number of
+        connections.
+        """
         links = [link for link in self._links if link.is_open]
         for link in links:
             link.is_open = False
@@ -44,7 +46,7 @@ class Link:
         self.is_open = True
 
     def forward(self) -> None:
-        """Forwards until an end closes. A link that was swallowed stays open."""
+        """Forwards data until one end closes. A link that was cut off stays open."""
         # Not `select`, which knows only 1,024 descriptors.
         poll = select.poll()
         ends = {end.fileno(): end for end in (self._near, self._far)}

@@ -67,7 +67,7 @@ class Servers:
         return next((line.split()[1] for line in lines if line.strip().startswith("HTTP ")), None)
 
     def stop(self) -> None:
-        """Ends all of it."""
+        """Ends all processes."""
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(60)
         self._log.close()
@@ -92,7 +92,7 @@ class Bot:
 
 
 class Fleet:
-    """All bots, what they have noted, and what happens to them."""
+    """All bots, their notes, and the faults that happen to them."""
 
     def __init__(self, servers: Servers, count: int, slots: int) -> None:
         self.folder, self.slots = servers.folder, slots
@@ -157,13 +157,13 @@ class Fleet:
         return accepted
 
     def kill(self) -> None:
-        """Ends the bots at once."""
+        """Ends the bots immediately."""
         for bot in self.bots:
             if bot.process.poll() is None:
                 bot.process.kill()
 
     def stop(self) -> None:
-        """Ends the bots in order."""
+        """Ends the bots gracefully."""
         for bot in self.bots:
             bot.process.send_signal(signal.SIGTERM)
         for bot in self.bots:
@@ -191,7 +191,7 @@ def rounds(servers: Servers, given: argparse.Namespace) -> None:
 
 
 def work(client: Client, servers: Servers, fleet: Fleet, given: argparse.Namespace) -> None:
-    """Lets the bots work, and judges."""
+    """Lets the bots work, and checks the result."""
     fleet.until_ready()
     lost = double = again = 0
     for nth in range(given.rounds):

@@ -1,4 +1,4 @@
-"""A producer and a bot with the standard library alone.
+"""A producer and a bot that use only the standard library.
 
     python plain.py produce 20     enqueues 20 jobs
     python plain.py work           works until no job comes for two seconds

@@ -1,8 +1,8 @@
 -- The four queries that must all answer 0. `sh verify.sh` runs them.
 --
 -- held_twice  a job that exists twice: two bots could work on it
--- disagree    what the job says of itself does not agree with who holds the job
--- stuck       a job whose bot is gone, and that nobody has taken back for a minute
+-- disagree the columns of the job do not agree with the holder of the job
+-- stuck a job whose bot has disappeared, and that no reaper has taken back for a minute
 -- overspent   a job that was tried more often than it may be
 SELECT
     (SELECT count(*) FROM (SELECT id FROM leasehold.jobs GROUP BY id HAVING count(*) > 1) AS twice) AS held_twice,

@@ -47,8 +47,8 @@ impl Scheduler {
         Self { client }
     }
 
-    /// Sets how many computations a cluster runs at the same time, whatever number of workers there is. A lower number takes effect
-    /// as runs end.
+    /// Sets how many computations a cluster runs at the same time, for any number of workers. A lower number takes effect as runs
+    /// end.
     pub(crate) async fn set_cluster(&self, cluster: &str, running: i32) -> Result<(), Error> {
         self.client.set_limit(&limit_key(cluster), &KeyLimit { running: Some(running), ..KeyLimit::default() }).await
     }

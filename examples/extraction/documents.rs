@@ -63,8 +63,8 @@ pub(crate) async fn submit(
     Ok(document)
 }
 
-/// Cancels a document. Returns whether this call won: the document had neither been finished nor cancelled before. The winner, and
-/// nobody else, enqueues the webhook, in the same transaction.
+/// Cancels a document. Returns whether this call won: the document had neither been finished nor cancelled before. Only the
+/// winner enqueues the webhook, in the same transaction.
 pub(crate) async fn cancel(
     client: &Client,
     pool: &PgPool,
@@ -80,7 +80,7 @@ pub(crate) async fn cancel(
     let Some(job) = job else { return Ok(false) };
     client.enqueue(Notify { document, event: Event::Cancelled }).send_in(&mut transaction).await?;
     transaction.commit().await?;
-    // The work need not go on. If this call is lost, the stages find the state of the document.
+    // The jobs need not continue. If this call is lost, the stages read the state of the document and stop.
     client.cancel(&[JobId(job)]).await?;
     Ok(true)
 }

@@ -1,4 +1,4 @@
-//! Documents go through two stages, and a webhook is told: see README.md in this folder.
+//! Documents go through two stages, and then a webhook gets a message: see README.md in this folder.
 //!
 //! Start `leasehold dev` in the same folder, or run `leasehold migrate` with LEASEHOLD_DATABASE_URL and LEASEHOLD_REDIS_URL
 //! set. Then: `cargo run -p leasehold --example extraction`
@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let worker = stages::serve(Worker::builder(&config), pool.clone(), model);
     let worker = tokio::spawn(worker.run_until(stop.clone().cancelled_owned()));
 
-    // The same submit fifty times at once, as clients do that got no answer.
+    // The same submit fifty times at the same time, as from clients that got no answer.
     let key = format!("invoice-{}", leasehold::JobId::new());
     let mut submits = JoinSet::new();
     for _ in 0..50 {

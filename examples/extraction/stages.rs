@@ -12,14 +12,14 @@ pub(crate) const QUEUE: &str = "extraction";
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The settings of a fleet for these stages: a lease lasts as long as a run may take, and a minute more. So a worker that freezes
-/// for the whole of a run keeps its job, and nobody pays for the model a second time.
+/// during a whole run keeps its job, and the model is not paid for a second time.
 #[must_use]
 pub(crate) fn with_lease(mut config: Config) -> Config {
     config.worker.lease_ms = u64::try_from((TIMEOUT + Duration::from_secs(60)).as_millis()).unwrap_or(u64::MAX);
     config
 }
 
-/// What a worker of these stages serves.
+/// The queues and kinds that a worker of these stages serves.
 pub(crate) fn serve(worker: WorkerBuilder, pool: PgPool, model: Model) -> WorkerBuilder {
     let worker = worker.state(pool).state(model);
     worker.register::<Extract>().register::<Summarize>().register::<Notify>().queue(QUEUE, 8)
@@ -133,7 +133,7 @@ impl Job for Summarize {
     }
 }
 
-/// What a webhook tells.
+/// The message of a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Event {

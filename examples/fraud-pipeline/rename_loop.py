@@ -2,8 +2,8 @@
 
     python rename_loop.py TOPIC RUNS
 
-Two pods list the same files. The rename of the slower one fails, and it logs an error that means nothing. A pod that is killed leaves its
-batch in processing/ for ever."""
+Two pods list the same files. The rename of the slower one fails, and this pod logs an error although nothing is
+wrong. If a pod is killed, its batch stays in processing/ for ever."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Scores one batch: counts the transactions that look like fraud. And the resident process of a pod.
+"""Scores one batch: counts the transactions that look like fraud. Also contains the resident process of a pod.
 
     python scoring.py SOCKET RUNS
 
@@ -17,7 +17,7 @@ LARGE_CENTS = 1_000_000
 
 
 def score(path: str) -> dict:
-    # Not `read_table(path)`: that would also look for a data set in the folder.
+    # Not `read_table(path)`: it would also search for a data set in the folder.
     with open(path, "rb") as file:
         table = parquet.read_table(file)
     by_card = table.group_by("card").aggregate([("cents", "max"), ("cents", "sum")])

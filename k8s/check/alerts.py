@@ -1,4 +1,4 @@
-"""What must hold for the alerts and their runbooks, without a fleet."""
+"""Checks of the alerts and their runbooks that need no fleet."""
 
 import json
 import re
@@ -76,7 +76,7 @@ def pages():
 
 
 def links():
-    """Links between the pages lead somewhere."""
+    """The targets of the links between the pages exist."""
     for path in RUNBOOKS.glob("*.md"):
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text()):
             if not target.startswith("http") and not (path.parent / target).exists():
@@ -100,7 +100,7 @@ def cases():
 
 
 def commands(lab):
-    """The commands of the runbooks exist, with their flags. Yields a line for each that does not."""
+    """The commands of the runbooks exist, with their flags. Yields a line for each command or flag that does not."""
     helps = {}
 
     def help_of(words):
@@ -155,14 +155,16 @@ def named_in():
 
 
 def unknown_metrics(metrics):
-    """Yields a line for each metric that is named and that no process has."""
+    """Yields a line for each named metric that no process has."""
     for path in named_in():
         for metric in sorted(set(METRIC.findall(path.read_text())) - metrics):
             yield f"{path.relative_to(ROOT)}: no process has the metric {metric}"
 
 
 def unknown_places(answers, port):
-    """Paths and ports in runbooks: `answers` says whether a process has a path, and `port` is that of the manifests."""
+    """Paths and ports in runbooks: `answers` says whether a process has a path, and `port` is the port in the
+    manifests.
+    """
     for path in named_in():
         text, where = path.read_text(), path.relative_to(ROOT)
         paths, ports = re.findall(r"`(/[a-z]+z|/metrics|/v1/[a-z/]+)`", text), re.findall(r"(?:\bport |:)(9\d\d\d)\b", text)

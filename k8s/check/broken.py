@@ -1,4 +1,4 @@
-"""Breaks renderings in one way for each promise. A rule that does not notice its break is no rule."""
+"""Tests the rules: for each rule it breaks a rendering in one way, which the rule must notice."""
 
 import copy
 
@@ -8,28 +8,28 @@ import schemas
 
 
 def worker(documents):
-    """The first worker. In a rendering without workers: nothing that a break could miss."""
+    """The first worker; `None` for a rendering without workers."""
     workers = [one for one in pods.of_kind(documents, "Deployment") if pods.component(one) == "worker"]
     return workers[0] if workers else None
 
 
 def edit(find):
-    """A break that changes something of the first worker."""
-    return lambda documents: find(worker(documents)) if worker(documents) else None if worker(documents) else None
+    """A break that changes the first worker."""
+    return lambda documents: find(worker(documents)) if worker(documents) else None
 
 
 def edit_api(find):
-    """A break that changes something of the HTTP interface, where there is one."""
+    """A break that changes the HTTP interface, if the rendering has one."""
     return lambda documents: [find(a) for a in pods.of_kind(documents, "Deployment") if pods.component(a) == "api"]
 
 
 def edit_kind(kind, find):
-    """A break that changes the first object of a kind, where there is one."""
+    """A break that changes the first object of a kind, if the rendering has one."""
     return lambda documents: [find(one) for one in pods.of_kind(documents, kind)[:1]]
 
 
 def edit_reaper(find):
-    """A break that changes something of the reaper."""
+    """A break that changes the reaper."""
     return lambda documents: [find(r) for r in pods.of_kind(documents, "Deployment") if pods.component(r) == "reaper"]
 
 
@@ -117,7 +117,9 @@ BREAKS = [
 
 
 def unnoticed(renderings):
-    """Yields a line for each break that no rule notices in any rendering. The first one has two pools with an autoscaler each."""
+    """Yields a line for each break that no rule notices in any rendering. The first rendering has two pools, each
+    with an autoscaler.
+    """
 
     def noticed(rule, break_it):
         for documents in renderings:

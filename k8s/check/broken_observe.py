@@ -1,4 +1,6 @@
-"""Breaks copies of rules, runbooks and dashboards in one way for each check. A check that does not notice is no check."""
+"""Tests the checks: for each check it breaks a copy of the rules, runbooks or dashboards in one way, which the check
+must notice.
+"""
 
 import pathlib
 import shutil

@@ -44,7 +44,7 @@ def argument(name):
 
 
 class Builder:
-    """buildah, with images and caches in a folder of its own. The caches make the next build short."""
+    """buildah, with images and caches in a separate folder. The caches make the next build faster."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -56,7 +56,7 @@ class Builder:
         return output(*self.common, *words, env=self.environment)
 
     def imported(self, name, trees, **config):
-        """Makes an image of archives and folders, each with the place where it goes."""
+        """Makes an image from archives and folders, each with its path in the image."""
         container = self.run("from", "scratch")
         try:
             for source, target in trees:
@@ -68,7 +68,7 @@ class Builder:
             self.run("rm", container)
 
     def bases(self, release):
-        """The images that the Dockerfile begins with, made of Debian's packages and of the toolchain of this machine."""
+        """The base images of the Dockerfile, made from packages of Debian and from the toolchain of this machine."""
         for name, packages in ("base", []), ("rust", ["gcc", "libc6-dev", "ca-certificates"]):
             tree = self.folder / f"{name}.tar"
             include = [f"--include={','.join(packages)}"] if packages else []
@@ -147,13 +147,13 @@ class Containers(live.Lab):
         self.state = self.folder / "crun"
 
     def crun(self, *words):
-        """crun without control groups, which a machine may not let a process change. It refuses a machine that has both versions of
-        them, also if it uses neither. So it does not see the second one."""
+        """crun without control groups, which a machine may not let a process change. crun refuses a machine that has
+        both versions of control groups, even if it uses neither. So the second version is hidden from it."""
         hidden = 'umount /sys/fs/cgroup/unified 2>/dev/null; exec crun "$@"'
         return ["unshare", "--mount", "sh", "-c", hidden, "crun", "--root", str(self.state), "--cgroup-manager=disabled", *words]
 
     def bundle(self, arguments, variables, name):
-        """The description of a container: what compose.yaml asks of an engine."""
+        """The description of a container, with the settings of its service in compose.yaml."""
         environment = dict(variable.split("=", 1) for variable in self.config["Env"]) | variables
         mounts = [
             {"destination": "/proc", "type": "proc", "source": "proc"},
@@ -181,7 +181,7 @@ class Containers(live.Lab):
         return bundle
 
     def command(self, command, variables, name):
-        """A command of the program becomes one of a container; other commands stay."""
+        """A command of the program becomes a command in a container; other commands stay unchanged."""
         if command[0] != self.program:
             return command, self.clean | variables
         bundle = self.bundle(list(command[1:]), variables, name)

@@ -1,4 +1,4 @@
-"""What the chart refuses, and what its notes say."""
+"""Checks which values the chart refuses, and what its notes say."""
 
 import json
 import re

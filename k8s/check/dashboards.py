@@ -1,4 +1,4 @@
-"""Grafana's dashboards, asked without Grafana: the query of each panel must have data in a real Prometheus."""
+"""Checks the dashboards of Grafana without Grafana: the query of each panel must have data in a real Prometheus."""
 
 import json
 import math
@@ -27,7 +27,7 @@ def queries(dashboard):
 
 
 def filled_in(expression, fleet):
-    """The expression with values for the variables of Grafana: one fleet, and everything of it."""
+    """The expression with values for the variables of Grafana: one fleet, and all of its queues and processes."""
     for variable, value in OWN.items():
         expression = expression.replace(variable, value)
     expression = expression.replace('"$namespace"', f'"{fleet}"')
@@ -35,7 +35,7 @@ def filled_in(expression, fleet):
 
 
 def shape():
-    """What must hold without a Prometheus: the dashboards are all there, and Grafana can show them."""
+    """Checks that need no Prometheus: all dashboards exist, and Grafana can show them."""
     found = read()
     if found.keys() != NAMES:
         yield f"deploy/grafana: has {sorted(found)} and not {sorted(NAMES)}"

@@ -1,7 +1,8 @@
-"""Real faults on real fleets: each alert of the rules is made to fire once.
+"""Causes real faults on real fleets, so that each alert of the rules fires once.
 
-Each fault has a fleet of its own, whose name is the label `namespace` of its alerts. All faults happen at the same time, on the
-same servers. The windows of the rules are shorter here, see prometheus.py; everything else about the rules is as in production.
+Each fault has a separate fleet, whose name is the label `namespace` of its alerts. All faults happen at the same
+time, on the same servers. The windows of the rules are shorter here, see prometheus.py; everything else about the
+rules is as in production.
 """
 
 import os
@@ -14,14 +15,14 @@ from live import eventually
 # By alert: the name of the fleet on which it must fire.
 EXPECTED = {}
 FAULTS = {}
-# The fleet whose fault is a Redis of its own that is emptied.
+# This fleet has its own Redis, which the fault empties.
 FLUSHED = "flushed"
 # Alerts that fire when there is no process any more. See `observe.py`.
 ABSENT = "LeaseholdAbsent"
 
 
 def fault(*alerts, **settings):
-    """The name of the function is that of the fleet."""
+    """The name of the function is the name of the fleet."""
 
     def register(function):
         name = function.__name__.replace("_", "-")
@@ -84,7 +85,7 @@ def reaperless(fleet):
 
 @fault("LeaseholdReaperStepFails", "LeaseholdSchedulesLate", "LeaseholdUpkeepStopped")
 def broken(fleet):
-    """Functions that the reaper calls are gone."""
+    """Functions that the reaper calls are missing."""
     fleet.run("schedule", "set", "often", "--every", "1s", "--kind", "k")
     for function in "fire_schedules", "make_partition":
         fleet.sql(f"ALTER FUNCTION leasehold.{function} RENAME TO {function}_is_gone")
@@ -106,7 +107,7 @@ def late(fleet):
 
 @fault("LeaseholdDrift")
 def drifting(fleet):
-    """Somebody pauses forty queues by hand, so that Redis does not know it."""
+    """Forty queues are paused with plain SQL, so that Redis does not know of the pauses."""
     quiet_reaper(fleet)
     fleet.seen()
     fleet.sql("INSERT INTO leasehold.queue (name, paused_at) SELECT 'q' || n, now() FROM generate_series(1, 40) n")
@@ -114,7 +115,7 @@ def drifting(fleet):
 
 @fault("LeaseholdRedisLost")
 def flushed(fleet):
-    """Redis is emptied. This fleet has a Redis of its own."""
+    """Redis loses all its data. This fleet has its own Redis."""
     quiet_reaper(fleet)
     fleet.enqueue("k", 5)
     fleet.seen()
@@ -148,7 +149,7 @@ def frozen(fleet):
 
 @fault("LeaseholdFilesRunOut", "LeaseholdWorkerLacks")
 def cramped(fleet):
-    """A worker may open hardly any files."""
+    """A worker may open only very few files."""
     quiet_reaper(fleet)
     worker, _ = fleet.start("worker", "worker", "--queue", "default=4", "--exec", "k=true")
     fleet.enqueue("k", 2)

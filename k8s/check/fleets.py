@@ -1,4 +1,4 @@
-"""Small fleets for faults: each with a database, a prefix in Redis and processes of its own, and with links that can be cut."""
+"""Small fleets for faults: each has its own database, prefix in Redis and processes, and links that can be cut."""
 
 import socket
 import subprocess
@@ -80,7 +80,7 @@ class Fleet:
         self.processes, self.links = {}, []
 
     def linked(self, *variables):
-        """The same stores through links of their own: the variables, and the links."""
+        """The same stores through separate links: the variables, and the links."""
         through, links = {}, []
         for variable in variables:
             url = urllib.parse.urlsplit(self.stores[variable])

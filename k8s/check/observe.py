@@ -142,7 +142,7 @@ def on_fleets(lab, names, with_healthy):
         prom = stack.enter_context(prometheus.Prometheus(lab, lab.folder))
         live.eventually("Prometheus", prom.is_ready)
         with contextlib.ExitStack() as fleets:
-            # One after the other: PostgreSQL copies a database only while nobody uses it.
+            # One after the other: PostgreSQL copies a database only while no session uses it.
             works = [start_fault(lab, prom, name, fleets) for name in names]
             seen = Seen(prom, names)
             with concurrent.futures.ThreadPoolExecutor(len(works) + 1) as several:

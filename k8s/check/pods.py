@@ -1,4 +1,4 @@
-"""Reads what the rules ask of rendered documents."""
+"""Reads the values that the rules need from rendered documents."""
 
 import re
 
@@ -38,7 +38,7 @@ def main(workload):
 
 
 def component(workload):
-    """What the first container is: worker, reaper or migrate."""
+    """The role of the first container: worker, reaper or migrate."""
     return labels(workload)["app.kubernetes.io/component"]
 
 
@@ -51,7 +51,7 @@ def matches(selector, of):
 
 
 def environment(documents, container):
-    """What Kubernetes sets for a container: ConfigMaps first, then its own variables. Without secrets."""
+    """The variables that Kubernetes sets for a container: first from ConfigMaps, then its own. Without secrets."""
     maps = {document["metadata"]["name"]: document["data"] for document in of_kind(documents, "ConfigMap")}
     found = {}
     for source in container.get("envFrom", []):

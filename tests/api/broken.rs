@@ -1,5 +1,5 @@
-//! Clients that die in each phase of a claim, and a server that is killed. Each job is begun once or given back at once: none waits
-//! for its lease.
+//! Clients that die in each phase of a claim, and a server that is killed. Each job is begun once or given back immediately: none
+//! waits for its lease.
 
 use crate::{
     http::{Served, parse, request},
@@ -120,8 +120,8 @@ async fn a_client_that_dies_with_a_part_of_the_answer_gives_its_jobs_back() {
     }
 }
 
-/// A client loses its answer and asks again at once. The server notices the death of the first connection before, during or after the
-/// second request: the client keeps the jobs of the second answer.
+/// A client loses its answer and asks again immediately. The server notices the death of the first connection before, during or
+/// after the second request: the client keeps the jobs of the second answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_that_is_asked_for_again_at_once_keeps_its_jobs() {
     let stores = Stores::start().await;
@@ -246,8 +246,8 @@ async fn a_claim_is_asked_for_again_after_its_server_was_killed() {
     assert!(again.iter().all(|job| job["epoch"] == 1), "{again:?}");
 }
 
-/// A server that is killed while it writes an answer: no worker knows of the jobs, so they begin again at once, and not after their
-/// leases. What the server has delivered before stays with its worker.
+/// A server that is killed while it writes an answer: no worker knows of the jobs, so they begin again immediately, and not after
+/// their leases. What the server has delivered before stays with its worker.
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_of_an_answer_that_a_killed_server_has_not_written_begin_again_at_once() {
     const HOUR_MS: u64 = 3_600_000;
@@ -272,7 +272,7 @@ async fn jobs_of_an_answer_that_a_killed_server_has_not_written_begin_again_at_o
         }
     })
     .await;
-    // An answer of 20 MB, of which the client reads nothing: more than the buffers of a socket.
+    // An answer of 20 MB, of which the client reads nothing. It is larger than the buffers of a socket.
     let big = "x".repeat(1_000_000);
     for _ in 0..2 {
         let jobs: Vec<Value> = (0..10).map(|_| json!({ "kind": "k", "payload": big })).collect();
@@ -312,8 +312,8 @@ async fn jobs_of_an_answer_that_a_killed_server_has_not_written_begin_again_at_o
     assert_eq!((&kept["state"], &kept["epoch"]), (&json!("running"), &json!(1)), "its worker has the answer");
 }
 
-/// Somebody holds the row of one run of an answer: PostgreSQL learns at once that the other runs and later answers were written, and
-/// of that run when its row is free.
+/// Another session has locked the row of one run of an answer: PostgreSQL learns immediately that the other runs and later
+/// answers were written, and of that run when its row is free.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_run_of_an_answer_holds_up_no_other() {
     let stores = Stores::start().await;

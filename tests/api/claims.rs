@@ -245,7 +245,7 @@ async fn the_same_claim_again_gives_the_same_runs() {
     assert_eq!(other.len(), 2, "the id is of another worker");
 }
 
-/// The same claim several times at once, to one server and to two: one set of jobs.
+/// The same claim several times at the same time, to one server and to two: it gets one set of jobs.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_claim_at_the_same_time_gives_the_same_runs() {
     let stores = Stores::start().await;

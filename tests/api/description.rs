@@ -120,7 +120,7 @@ async fn every_answer_fits_its_description() {
         let answer = served.get(address).await.json();
         found.extend(differences(&described, schema(&described, "get", path, 200), &answer, path));
     }
-    // A reason has facts of its own beside its code and its text.
+    // A reason has its own facts in addition to its code and its text.
     found.retain(|found| !(found.contains("/reasons/") && found.ends_with("is not described")));
     assert!(found.is_empty(), "{found:#?}");
 }

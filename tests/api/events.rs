@@ -264,7 +264,8 @@ async fn many_clients_share_what_the_server_asks() {
     .await;
 }
 
-/// The server goes on for some seconds after its last client, because the next one may come. It must not be busy meanwhile.
+/// The server continues to listen for some seconds after its last client has left, because the next one may come. It must not be
+/// busy in the meantime.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_clients_is_idle() {
     let stores = Stores::start().await;

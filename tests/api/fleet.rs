@@ -47,7 +47,7 @@ async fn each_http_worker_is_shown_with_its_runs() {
         assert_eq!((&busy["kinds"], &waiting["kinds"]), (&json!(["a"]), &json!(["b"])));
         assert_eq!(busy["queues"][0][0], "default");
         assert!(busy["http"]["last_claim_at"].is_string() && busy["draining"] == false, "{busy}");
-        // `explain` knows that nobody serves z, and that somebody serves b.
+        // `explain` knows that no worker serves z, and that a worker serves b.
         let explained = async |id: &str| served.get(&format!("/v1/jobs/{id}/explain")).await.text;
         let unserved = served.enqueue("z").await;
         assert!(explained(&unserved).await.contains("no_handler"), "{}", explained(&unserved).await);

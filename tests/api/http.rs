@@ -1,4 +1,4 @@
-//! One request over a connection of its own, byte by byte: the tests must see what a client sees.
+//! Sends one request over a separate connection, byte by byte: the tests must see what a client sees.
 
 use crate::member::SOON;
 use leasehold_tests::Stores;

@@ -7,7 +7,7 @@ use crate::{
 use leasehold_tests::Stores;
 use serde_json::{Value, json};
 
-/// A server whose webhook `crm` is told only of the ends of jobs that name it.
+/// A server whose webhook `crm` gets only the ends of jobs that name it.
 async fn start(stores: &Stores) -> (Served, Receiver) {
     // Receivers of tests are on the loopback address.
     let served = Served::start_with(stores, &[("LEASEHOLD_WEBHOOKS__ALLOW_NETWORKS", "127.0.0.1/32")]);

@@ -113,7 +113,7 @@ async fn what_the_state_of_a_job_forbids_is_a_conflict() {
     }
 }
 
-/// Fifty requests with one key at once, over two servers: one job, fifty equal answers.
+/// Fifty simultaneous requests with the same key, over two servers: one job, and fifty equal answers.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idempotency_key_makes_one_job() {
     let stores = Stores::start().await;

@@ -146,7 +146,7 @@ async fn a_client_in_python_agrees() {
         .stdout(Stdio::piped())
         .kill_on_drop(true);
     let python = python.spawn().expect("python");
-    // The program has opened its stream when it has told the first answer; the job may also come before that.
+    // The program has opened its stream when it has printed the first answer; the job may also come before that.
     scaled.enqueue("py").await;
     let output = tokio::time::timeout(Duration::from_secs(60), python.wait_with_output()).await;
     let output = output.expect("in time").expect("its output");

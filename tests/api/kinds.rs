@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 impl Served {
-    /// Enqueues so many jobs of a kind that nobody serves.
+    /// Enqueues this many jobs of a kind that no worker serves.
     async fn enqueue_others(&self, count: usize) {
         for _ in 0..count / 1000 {
             let jobs: Vec<Value> = (0..1000).map(|_| json!({ "kind": "other" })).collect();
@@ -17,7 +17,7 @@ impl Served {
     }
 }
 
-/// A claim for one kind sets aside the hints of another kind. A claim of every kind gets them at once.
+/// A claim for one kind sets aside the hints of another kind. A claim of every kind gets them immediately.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_of_every_kind_finds_what_a_claim_for_kinds_has_set_aside() {
     let stores = Stores::start().await;
@@ -43,7 +43,7 @@ async fn a_claim_of_every_kind_finds_what_a_claim_for_kinds_has_set_aside() {
     assert!(tokio::join!(waiting, other).0.is_empty());
 }
 
-/// Ten thousand jobs of a kind that nobody serves stand before the jobs of a claim, and do not delay it.
+/// Ten thousand jobs of a kind that no worker serves are in front of the jobs of a claim, and do not delay it.
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_of_a_kind_that_nobody_serves_delay_no_claim() {
     let stores = Stores::start().await;

@@ -5,7 +5,7 @@ use leasehold_tests::Stores;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// A page of jobs with large payloads is cut, and the cursor goes on.
+/// A page of jobs with large payloads is shortened, and the cursor continues behind its last job.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_has_a_bound_in_bytes() {
     let stores = Stores::start().await;

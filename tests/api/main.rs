@@ -1,4 +1,5 @@
-//! What processes serve over HTTP, on real stores: what they report about themselves, and the interface of `leasehold api`.
+//! Tests of everything that processes serve over HTTP, on real stores: their reports about themselves, and the interface of
+//! `leasehold api`.
 
 mod broken;
 mod claims;

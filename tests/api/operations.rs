@@ -134,7 +134,8 @@ async fn a_bad_filter_is_refused_with_its_field() {
     assert_eq!(number(&stores, "SELECT count(*) FROM leasehold.operation").await, 0);
 }
 
-/// The server is killed in the middle. Another one goes on behind the last page: every job is changed once, and counted once.
+/// The server is killed during an operation. Another server continues behind the last page: every job is changed once, and
+/// counted once.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operation_outlives_its_server() {
     let stores = Stores::start().await;

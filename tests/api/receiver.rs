@@ -19,9 +19,9 @@ use crate::member::SOON;
 /// What the receiver answers.
 #[derive(Clone, Debug)]
 pub(crate) enum Reaction {
-    /// This status, with these headers, at once.
+    /// This status, with these headers, immediately.
     Status(u16, Vec<(&'static str, String)>),
-    /// Nothing, until the receiver is told to let go. Then this status.
+    /// Nothing until the test releases the receiver. Then this status.
     Hold(u16),
 }
 

@@ -55,7 +55,7 @@ async fn a_token_enqueues_only_where_it_may() {
     lacks(&refused, "enqueue:other");
     let jobs = is(&admin.get(api, "/v1/jobs").await, 200);
     assert_eq!(jobs["jobs"].as_array().map(Vec::len), Some(2), "nothing else was enqueued: {jobs}");
-    // A delivery is sent and signed, whoever made it.
+    // A delivery is sent and signed, no matter which client made it.
     let all = Token::create(&stores, &["enqueue", "work"]);
     let forged = json!({ "kind": "wh_1", "queue": "leasehold.webhooks" });
     lacks(&all.post(api, "/v1/jobs", &forged).await, "admin");
@@ -86,7 +86,7 @@ async fn a_token_works_only_for_its_queues() {
     for queue in ["mine", "mine", "other"] {
         is(&all.post(api, "/v1/jobs", &json!({ "kind": "k", "queue": queue })).await, 201);
     }
-    // Whoever knows the worker and the claim gets its runs only in the queue of the token.
+    // A client that knows the worker and the claim gets only those runs that are in the queue of its token.
     let named = json!({ "worker": WORKER, "max": 1, "claim_id": "c-1", "wait_ms": 0 });
     let foreign = is(&all.post(api, "/v1/queues/other/claim", &named).await, 200)["jobs"].clone();
     assert_eq!(foreign.as_array().map(Vec::len), Some(1), "{foreign}");

@@ -137,7 +137,8 @@ async fn a_slow_head_is_cut_off() {
     assert!((9..25).contains(&seconds), "after {seconds} s");
 }
 
-/// Clients that keep their connections open take all file descriptors. A new client, such as a probe, is served at once.
+/// Clients that keep their connections open take all file descriptors. A new client, such as a probe, is served
+/// immediately.
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_make_room_for_new_ones() {
     let stores = Stores::start().await;
@@ -203,7 +204,7 @@ async fn the_interface_describes_itself() {
     let job = served.get(&format!("/v1/jobs/{id}")).await.json();
     let fields = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<BTreeSet<_>>();
     let mut shown = fields(&job);
-    // Only a job that has told its progress, and one that names a webhook, has these fields.
+    // Only a job that has reported progress, or that names a webhook, has these fields.
     shown.extend(["progress", "webhook"].map(str::to_owned));
     assert_eq!(shown, fields(&described["components"]["schemas"]["JobView"]["properties"]));
 

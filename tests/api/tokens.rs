@@ -162,7 +162,7 @@ async fn a_token_ends_when_it_is_revoked_or_expires() {
     assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
     assert_eq!(admin.get(&served.api, "/v1/stats").await.status, 200);
 
-    // A new token works at once, although the server has just read all tokens.
+    // A new token works immediately, although the server has just read all tokens.
     let short = answer(&stores, &["token", "create", "--name", "short", "--scope", "read", "--expires-in", "8s"]);
     let token = Token::of(&short);
     assert_eq!(token.get(&served.api, "/v1/stats").await.status, 200, "{short}");
@@ -245,7 +245,7 @@ async fn nobody_is_let_in_while_postgresql_is_unavailable() {
     let workers = || async { send(api.address(), &request("GET", "/v1/workers", &[], "")).await };
     assert_eq!(workers().await.status, 200, "there are no tokens");
     proxy.set(LinkState::Shut);
-    // This path needs only Redis, but nobody knows whether there are tokens now.
+    // This path needs only Redis, but the server cannot know whether there are tokens now.
     let reply = eventually("nobody is let in", SOON, || async {
         let reply = workers().await;
         if reply.status == 503 { Ok(reply) } else { Err(reply) }

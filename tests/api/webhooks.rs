@@ -318,7 +318,7 @@ async fn a_delivery_outlives_the_process_that_sends_it() {
     served.ends("k").await;
     let first = receiver.until(1).await.remove(0);
     served.api.kill();
-    // An end while nobody sends.
+    // A job ends while no server sends.
     let id = served.other_enqueue(&stores).await;
     receiver.reacts(Reaction::Status(200, Vec::new()));
     served.api =

@@ -1,8 +1,8 @@
 //! PostgreSQL's cost of a claim by number of concurrent claimers. By id: somebody hands out the ids, as Redis does for
 //! Leasehold. By SKIP LOCKED: from the front of the line past locked rows, as queues that only use PostgreSQL do, and
 //! Leasehold without Redis. The statements are the worker's statements. Each claimer has its own connection and
-//! completes at once what it has claimed. There are no worker processes and no Redis, so the only difference is how
-//! jobs are found.
+//! completes immediately what it has claimed. There are no worker processes and no Redis, so the only difference is
+//! how jobs are found.
 
 use crate::{
     arguments::{Arguments, Claimers},

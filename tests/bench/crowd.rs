@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 const QUEUE: &str = "crowd";
 /// Connections that are made at the same time.
 const CONNECTING: usize = 64;
-/// How long a claim waits: some end without a job and begin again, as those of real workers do.
+/// How long a claim waits: some claims end without a job and begin again, like the claims of real workers.
 const WAIT_MS: u64 = 20_000;
 /// The time between two jobs of a client that enqueues.
 const PACE: Duration = Duration::from_secs(1);

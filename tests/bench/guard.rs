@@ -89,7 +89,7 @@ const BOUNDS: [Bound; 7] = [
 ];
 
 /// The minimum for the floor's latency, in ms. The floor's latency is two commits, which take almost no time on a disk
-/// that syncs at once. Then our round trips would be compared with almost nothing.
+/// that syncs immediately. Then our round trips would be compared with almost nothing.
 const FLOOR_LATENCY_MS: f64 = 0.8;
 
 /// The floor is faster, so it needs more jobs for a measurable time.

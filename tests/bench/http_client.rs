@@ -32,7 +32,7 @@ impl Server {
         reaper.arg("reaper").stdout(Stdio::null()).stderr(Stdio::null());
         let mut api = lab.leasehold();
         api.args(["api", "--listen", "127.0.0.1:0"]).env("LEASEHOLD_LOG__FORMAT", "json");
-        // The default of the server, not that of one of many workers.
+        // The default of the server, not the default of one of many workers.
         api.env_remove("LEASEHOLD_DATABASE__MAX_CONNECTIONS").stdout(Stdio::null()).stderr(Stdio::piped());
         let mut api = api.spawn().context("starting leasehold api")?;
         let mut log = BufReader::new(api.stderr.take().context("the log of leasehold api")?).lines();

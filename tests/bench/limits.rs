@@ -1,8 +1,8 @@
-//! The speed of jobs with limit keys, and of plain jobs beside them. 64 claimers want jobs of a key of which ten may run, or of ten
-//! thousand keys of which two each may run. Other claimers take plain jobs at the same time.
+//! The speed of jobs with limit keys, and of plain jobs beside them. 64 claimers want jobs of a key that allows ten runs, or of
+//! ten thousand keys that allow two runs each. Other claimers take plain jobs at the same time.
 //!
-//! The statements are the worker's statements, and there are no worker processes. A run ends at once. So a key is as busy as it can
-//! be: each start waits for the end of another run of its key.
+//! The statements are the worker's statements, and there are no worker processes. A run ends immediately. So a key is as busy as
+//! it can be: each start waits for the end of another run of its key.
 
 use crate::{
     arguments::{Arguments, Limits},
@@ -35,9 +35,9 @@ const PLAIN_BATCH: usize = 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Case {
     None,
-    /// One key of which ten may run.
+    /// One key that allows ten runs.
     OneKey,
-    /// Ten thousand keys of which two each may run.
+    /// Ten thousand keys that allow two runs each.
     ManyKeys,
 }
 

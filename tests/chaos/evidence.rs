@@ -156,7 +156,8 @@ pub(crate) async fn redis_at_rest(
     }
 }
 
-/// The ends of the names of the keys that hold kinds and no hints: those that are served, and those that were served lately.
+/// The suffixes of the keys that contain kinds and no hints: the kinds that are served, and the kinds that were served
+/// recently.
 const OF_KINDS: [&str; 2] = [":kinds", ":served"];
 
 async fn hints_in(redis: &mut MultiplexedConnection) -> Vec<String> {

@@ -22,7 +22,8 @@ use uuid::Uuid;
 pub(crate) const LEASES: &str = "leasehold:{default}:leases";
 /// How long to search for a worker at the wanted point. Each attempt takes a tenth of a second.
 const SEARCH_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long after the stop to inspect the worker: what it sent before must have arrived by then.
+/// The time between the stop and the inspection of the worker: everything that it sent before must have arrived by
+/// then.
 const INSPECT_DELAY: Duration = Duration::from_millis(60);
 /// The delay of PostgreSQL's answers during the search. It is as large as in a real network, and it creates a time in
 /// which a claim or a settle is committed but its worker does not know yet.

@@ -19,7 +19,7 @@ pub(crate) struct Shape {
     pub(crate) job_ms: (u64, u64),
     /// How many of a hundred jobs depend on jobs that were enqueued a little earlier.
     pub(crate) dependent_percent: usize,
-    /// How many of a hundred jobs have limit keys: that of a cluster, and that of all clusters.
+    /// How many of a hundred jobs have limit keys: the key of a cluster, and the key of all clusters.
     pub(crate) limited_percent: usize,
     /// How many of a hundred jobs have the fair key of a tenant.
     pub(crate) fair_percent: usize,
@@ -80,7 +80,7 @@ pub(crate) struct Plan {
     pub(crate) recovers_within_s: f64,
     /// The minimum rate during the fault, as a part of the rate before.
     pub(crate) rate_min: f64,
-    /// The number of jobs that must be dead at the end: those that killed their workers.
+    /// The number of jobs that must be dead at the end, because they killed their workers.
     pub(crate) dead: usize,
     /// The minimum number of late results that workers saw refused. With fewer, the fault had no effect.
     pub(crate) refused_min: u64,

@@ -161,7 +161,7 @@ async fn blank_lines_are_skipped_but_counted() {
     let input = "\n{\"kind\":\"k\"}\n\n \t\r\n{\"kind\":\"k\"}\r\n\n";
     assert_eq!(scene.run_with_input(&["enqueue", "--stdin"], input.as_bytes()).succeeded().lines().count(), 2);
     assert_eq!(scene.run_with_input(&["enqueue", "--stdin"], b"\n\n").succeeded(), "");
-    // The number is that of the line in the input, so that a user who continues there omits no line.
+    // It is the number of the line in the input, so that a user who continues there skips no line.
     let ran = scene.run_with_input(&["enqueue", "--stdin"], format!("\n{input}nonsense\n").as_bytes());
     ran.refused(2, "line 8: not a job");
     let many = format!("{}\n\nnonsense\n", "{\"kind\":\"k\"}\n\n".repeat(500));

@@ -162,7 +162,7 @@ async fn errors_are_grouped_and_a_group_can_be_retried() {
     assert_eq!(scene.json(&["job", "errors"]).as_array().map(Vec::len), Some(1));
 }
 
-/// A signal stops the work. What is done stays done, and the same command goes on.
+/// A signal stops the work. Finished changes stay, and the same command then continues.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_at_a_rate_can_be_interrupted_and_continued() {
     let scene = Scene::start().await;

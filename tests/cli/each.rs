@@ -189,7 +189,7 @@ async fn a_missing_worker_is_reported() {
     assert!(ran.stderr.contains("no worker runs commands of the queue q: start one with `leasehold worker"), "{ran:?}");
 }
 
-/// As many lines as a large folder has files. The commands are so short that the time is that of the queue.
+/// As many lines as a large folder has files. The commands are so short that the test measures the time of the queue.
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_thousand_finished_lines_are_printed_quickly() {
     let scene = Scene::start().await;

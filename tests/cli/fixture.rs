@@ -1,4 +1,4 @@
-//! Runs the program in a folder and an environment of its own.
+//! Runs the program in a separate folder and environment.
 
 use leasehold_tests::{Key, Stores, all_keys, leasehold_program, private_folder};
 use serde_json::Value;

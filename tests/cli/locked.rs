@@ -37,7 +37,8 @@ async fn settings(scene: &Scene) -> String {
     sqlx::query_scalar(sqlx::AssertSqlSafe(all)).fetch_one(&mut scene.sql().await).await.expect("read")
 }
 
-/// Runs each command twice at the same time, so that each waits for the holder and for the other one. Few commands wait at once.
+/// Runs each command twice at the same time, so that each waits for the holder and for the other one. Only a few commands wait
+/// at the same time.
 async fn run_twice_each(scene: &Scene, commands: &[(&[&str], &str)]) -> Vec<[Ran; 2]> {
     let mut ran = Vec::new();
     for commands in commands.chunks(3) {
@@ -143,7 +144,7 @@ async fn what_depends_on_a_locked_job_names_the_session_in_one_sentence() {
         command.env("LEASEHOLD_DATABASE__LOCK_TIMEOUT_MS", "500");
         let begun = Instant::now();
         let ran = run(command, input.as_bytes());
-        // The rest of the time is that of a busy machine.
+        // The rest of the time is an allowance for a busy machine.
         assert!(begun.elapsed() < Duration::from_secs(10), "{:?}: {ran:?}", begun.elapsed());
         ran
     };

@@ -10,7 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The program waits for half a second; a loaded machine may need longer to start it. Nobody may wait for the statement timeout.
+/// The program waits for half a second; a loaded machine may need longer to start it. No command may wait until the statement
+/// timeout.
 const ENDS_WITHIN: Duration = Duration::from_secs(8);
 
 /// What the commands are about.
@@ -75,7 +76,7 @@ impl Things {
         ]
     }
 
-    /// A call of each command that changes something, or goes on for ever.
+    /// A call of each command that changes something, or that runs for ever.
     fn others(&self) -> Vec<Vec<&str>> {
         let job = self.job.as_str();
         vec![

@@ -135,7 +135,8 @@ async fn each_role_has_what_it_needs_and_no_more() {
     assert_eq!(run_as(&scene, "leasehold_owner", &["migrate"]).succeeded(), "the schema is up to date");
 }
 
-/// Only the owner makes tokens, only the server reads what proves them, and nobody but the owner changes the audit.
+/// Only the owner makes tokens, only the server reads the hashes that prove them, and only the owner changes the
+/// audit.
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_are_secret_and_the_audit_only_grows() {
     let scene = Scene::start().await;
@@ -149,7 +150,7 @@ async fn tokens_are_secret_and_the_audit_only_grows() {
     .await
     .expect("granted");
     scene.output(&["migrate", "roles", "--apply"]);
-    // A server with the role of a worker serves as long as there are no tokens.
+    // A server with the role of a worker serves requests only while there are no tokens.
     let api = Background::start(
         &scene,
         &["api", "--listen", "127.0.0.1:0", "--database-url", &as_role(&scene, "leasehold_worker")],

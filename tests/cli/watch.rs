@@ -18,7 +18,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Long enough for a machine that runs many tests at once.
+/// Long enough for a machine that runs many tests at the same time.
 const LONG: Duration = Duration::from_secs(60);
 
 /// Makes the folder `in` and the folder `out`, from which files are moved into it.
@@ -95,7 +95,7 @@ async fn jobs(scene: &Scene, wanted: i64) {
     .await;
 }
 
-/// Stops a watcher. Returns what it has counted.
+/// Stops a watcher. Returns its counters.
 fn counts(watcher: Background) -> (Value, Ran) {
     let ran = watcher.stop();
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -147,7 +147,8 @@ async fn a_file_that_is_still_written_has_no_job() {
     let watcher = Background::start(&scene, &args, &[]);
     let mut slow = File::create(folder.join("slow")).expect("made");
     drop_file(&scene, "quick", "all of it");
-    // The writer goes on until the other file, which came later, has a job. So the watcher has had the time to take the slow one.
+    // The writer continues until the other file, which came later, has a job. So the watcher has had the time to take the slow
+    // one.
     let mut sql = scene.sql().await;
     let mut written = 0_u64;
     eventually("the quick file has a job", LONG, async || {
@@ -253,7 +254,7 @@ async fn other_programs_may_use_the_folder_too() {
     assert!(!ran.stderr.contains("WARN"), "{ran:?}");
 }
 
-/// Each trouble is told once, and its end is told once.
+/// Each problem is reported once, and its end is reported once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watcher_recovers_from_trouble_and_tells_it_once() {
     let scene = Scene::start_apart().await;
@@ -347,8 +348,8 @@ async fn a_file_in_the_place_of_a_folder_is_refused_at_the_start() {
     }
 }
 
-/// Another file with the same name, size and time of the last write has a run of its own, also if two watchers see it and
-/// also after a restart.
+/// Another file with the same name, size and time of the last write has a separate run, also if two watchers see it and also
+/// after a restart.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_file_with_the_same_size_and_time_has_its_own_run() {
     let scene = Scene::start().await;

@@ -89,7 +89,7 @@ async fn bad_requests_are_refused_before_anything_is_written() {
     scene.output(&allowed("webhooks.allow_networks=10.0.0.0/8"));
 }
 
-/// A webhook whose filter no job fits is told of the jobs that name it.
+/// A webhook whose filter matches no job gets the ends of the jobs that name it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_names_the_webhook_of_its_end() {
     const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";

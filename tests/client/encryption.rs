@@ -94,7 +94,7 @@ async fn typed_jobs_are_encrypted_also_in_transactions_of_the_caller_and_of_the_
     })
     .await;
 
-    // A payload of another form. The decoder quotes what it has found.
+    // A payload of another form. The decoder quotes the part that it does not understand.
     let kind: Kind = "test/charge".parse().expect("a name");
     let payload = RawValue::from_string(format!(r#"{{"card":"x","cents":"{SECRET}"}}"#)).expect("JSON");
     let bad = NewJob { queue: "cards".parse().expect("a name"), max_attempts: 1, ..NewJob::new(kind, payload) };

@@ -66,7 +66,7 @@ impl Job for Second {
     }
 }
 
-/// Writes into a table of its own and ends in the same transaction.
+/// Writes into its own table and ends in the same transaction.
 #[derive(Debug, Serialize, Deserialize)]
 struct Pay {
     order: i32,

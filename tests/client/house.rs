@@ -42,7 +42,7 @@ impl Job for Greet {
     }
 }
 
-/// Fails, and has a backoff of its own.
+/// Fails, and has its own backoff.
 #[derive(Serialize, Deserialize)]
 struct Stumble;
 

@@ -138,7 +138,7 @@ async fn a_handler_is_told_of_a_cancel() {
     assert_eq!(fleet.stop().await.cancelled, 1);
 }
 
-/// A thousand waits at once share their statements; each wait gets its own answer.
+/// A thousand simultaneous waits share their statements; each wait gets its own answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_of_many_waits_gets_its_own_answer() {
     let stores = Stores::start().await;

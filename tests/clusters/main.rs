@@ -210,7 +210,7 @@ async fn cycles() {
                 .await
         }
     };
-    // Two submissions at once, and the same again: no part of any of them is written.
+    // Two simultaneous submissions, and then the same again: no part of any of them is written.
     let (one, other) = tokio::join!(ring(0), ring(1));
     for refused in [one, other] {
         let error = refused.expect_err("a cycle").to_string();

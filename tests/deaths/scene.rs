@@ -46,7 +46,7 @@ pub(crate) struct Left {
     pub(crate) hint: HintPlace,
 }
 
-/// A job that nobody has claimed yet.
+/// A job that no worker has claimed yet.
 pub(crate) const fn untouched(hint: HintPlace) -> Left {
     Left { state: State::Queued, epoch: 0, attempt: 0, crashes: 0, hint }
 }

@@ -235,7 +235,7 @@ damages! {
               UPDATE leasehold.history SET worker = NULL WHERE id = '{finished}'")];
 }
 
-/// A reaper only adds changes to the counts. Doctor counts all jobs anew.
+/// A reaper only adds changes to the counts. Doctor counts all jobs again.
 #[tokio::test]
 async fn doctor_repairs_a_wrong_count() {
     const COUNTS: &str = "the counts of jobs are those of the rows";

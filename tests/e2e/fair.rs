@@ -18,7 +18,8 @@ fn job(fleet: &Fleet, key: &str, ms: u64) -> NewJob {
     job.expect("a job")
 }
 
-/// The jobs of one big tenant, then those of the small ones. The queue is paused meanwhile, so that all have work when it begins.
+/// Enqueues the jobs of one big tenant, then the jobs of the small tenants. The queue is paused in the meantime, so that all
+/// tenants have jobs when it starts.
 async fn enqueue(fleet: &Fleet) {
     let queue = QueueName::default();
     fleet.client.pause(&queue).await.expect("pausing");
@@ -70,7 +71,7 @@ async fn one_tenant_with_most_of_the_jobs_does_not_delay_the_others() {
     assert!(index >= 0.95, "{index}");
 }
 
-/// The jobs are so long that a worker holds none ahead: each one that begins was chosen just now.
+/// The jobs take so long that a worker prefetches none: each job that begins has just been chosen.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_job_of_a_new_tenant_begins_within_one_round() {
     let mut fleet = Fleet::start(Duration::from_secs(30)).await;
@@ -112,7 +113,7 @@ async fn shares_are_fair_without_redis_too() {
     assert!(index >= 0.95, "{index}");
 }
 
-/// No job of a paused key is claimed after the answer, and the key goes on at once after a resume.
+/// No job of a paused key is claimed after the answer to the pause, and its jobs start again immediately after a resume.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_paused_key_starts_nothing_after_the_answer() {
     let mut fleet = Fleet::start(Duration::from_secs(30)).await;

@@ -64,7 +64,7 @@ impl Fleet {
         Self::on(Some(turn), stores, config).await
     }
 
-    /// Two fleets, each with a database of its own, on one Redis server. Only the prefix of their keys tells them apart.
+    /// Two fleets, each with a separate database, on one Redis server. Only the prefix of their keys distinguishes them.
     pub(crate) async fn start_two_on_one_redis(lease: Duration, prefixes: [&str; 2]) -> [Self; 2] {
         let turn = TURN.clone().lock_owned().await;
         let (first, second) = (Stores::start().await, Stores::start().await);

@@ -12,7 +12,7 @@ use std::{
 };
 
 const JOBS: usize = 20_000;
-/// Jobs that are added when a worker that is to be killed has no jobs: enough for a moment.
+/// Jobs that are added if a worker has no jobs when the test wants to kill it: enough for a moment.
 const MORE: usize = 2_000;
 const LEASE: Duration = Duration::from_secs(3);
 

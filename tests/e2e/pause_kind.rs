@@ -1,5 +1,5 @@
-//! A kind is paused while a fleet runs its jobs: no job of it starts any more, jobs of other kinds go on, and after a resume the
-//! kind starts at once.
+//! A kind is paused while a fleet runs its jobs: no job of this kind starts any more, jobs of other kinds continue, and after a
+//! resume jobs of this kind start immediately.
 
 use crate::fleet::{Fleet, TIMEOUT};
 use chrono::Utc;

@@ -150,7 +150,7 @@ async fn after_a_restore_each_job_is_what_it_was_at_the_moment() {
     until(&fleet, &[(new, "succeeded")]).await;
 }
 
-/// `pg_dump` of a running fleet, into a server whose numbers of transactions begin anew.
+/// `pg_dump` of a running fleet, into a server whose transaction ids begin again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_logical_backup_can_be_restored_into_another_server() {
     let (kept, folder) = (private_folder(), private_folder());

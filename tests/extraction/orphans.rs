@@ -30,7 +30,8 @@ async fn until_a_handler_waits(scene: &Scene) {
     .await;
 }
 
-/// By hand: the row was there, and nobody was told. Here: the row and the job are one transaction, and a reaper tells Redis.
+/// Without a queue: the row existed, but no process was notified. Here: the row and the job are one transaction, and a reaper
+/// pushes the job to Redis.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_submit_that_died_between_row_and_publish() {
     let scene = Scene::start().await;
@@ -94,7 +95,7 @@ async fn a_first_stage_that_died_after_its_commit() {
     let scene = Scene::start().await;
     scene.submit("orphan").await;
     let reaper = scene.reaper();
-    // The handler has committed; the worker has neither asked about the commit nor told Redis about the second stage.
+    // The handler has committed; the worker has neither asked about the commit nor pushed the second stage to Redis.
     scene.process(&["extraction", "1"], Some(FailPoint::RunEnded)).dead().await;
     let since = Instant::now();
     assert_eq!(scene.document("orphan").await.1, "extracted");
@@ -104,7 +105,7 @@ async fn a_first_stage_that_died_after_its_commit() {
     assert_eq!(scene.jobs("extraction/extract").await, (1, 1), "the first stage has run once");
 }
 
-/// By hand: nobody looked after the second stage. Here: it is a job like the first one.
+/// Without a queue: no process was responsible for the second stage. Here: it is a job like the first one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_stage_that_died() {
     let scene = Scene::start().await;

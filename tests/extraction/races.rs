@@ -1,4 +1,4 @@
-//! Many at once: submits with one key, and a cancel against a finish.
+//! Simultaneous calls: submits with one key, and a cancel against a finish.
 
 use crate::{
     documents,
@@ -59,10 +59,10 @@ async fn a_cancel_and_a_finish_have_one_winner() {
     assert!((1..60).contains(&cancelled), "both must win sometimes: {cancelled} cancels of 60 have won");
 }
 
-/// Submits a document, cancels it twice at a moment of its own, and says how many cancels have won.
+/// Submits a document, cancels it twice at a chosen moment, and returns how many cancels have won.
 async fn race(scene: &Scene, nth: i32) -> (i64, usize) {
     let document = scene.submit(&format!("raced-{nth}")).await;
-    // At once, after the first stage, in the second stage, and too late.
+    // Immediately, after the first stage, in the second stage, and too late.
     let moment =
         "SELECT CASE $2 WHEN 0 THEN true WHEN 1 THEN d.state <> 'submitted' WHEN 2 THEN d.state = 'done' OR EXISTS (
                       SELECT FROM leasehold.job j WHERE j.kind = 'extraction/summarize' AND j.state = 'running'

@@ -35,7 +35,7 @@ impl Scene {
         self.process(&["reaper"], None)
     }
 
-    /// A worker whose model answers at once.
+    /// A worker whose model answers immediately.
     pub(crate) fn worker(&self) -> Mortal {
         self.process(&["extraction", "1"], None)
     }
@@ -49,7 +49,7 @@ impl Scene {
         row.fetch_one(&self.pool).await.expect("the document")
     }
 
-    /// What the webhook was told about this document.
+    /// The messages that the webhook got about this document.
     pub(crate) async fn told(&self, document: i64) -> Vec<String> {
         let rows = sqlx::query_scalar("SELECT event FROM extraction.webhook WHERE document = $1").bind(document);
         rows.fetch_all(&self.pool).await.expect("rows")
@@ -73,7 +73,7 @@ impl Scene {
         .await;
     }
 
-    /// Waits until the document has gone through both stages, and the webhook was told once. Prints the time.
+    /// Waits until the document has passed both stages and the webhook has got one message. Prints the time.
     pub(crate) async fn revived(&self, orphan: &str, key: &str, since: Instant) {
         let (document, told) = eventually("the webhook was told", SOON, || async {
             let (id, state, _) = self.document(key).await;

@@ -6,7 +6,8 @@ use leasehold_ports::HintPlace;
 use leasehold_tests::{eventually, hints};
 use tokio::sync::mpsc::Receiver;
 
-/// Says something until it is heard: nobody knows when the listener has got through.
+/// Sends a message again and again until the listener gets it, because the test cannot know when the listener has
+/// connected.
 async fn until_heard(handoff: &crate::Handoff, ends: &mut Receiver<Vec<JobId>>) {
     let knock = new_ids(1);
     let mut heard = false;

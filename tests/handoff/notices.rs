@@ -10,7 +10,8 @@ fn cancel() -> Notice {
     Notice::Cancel { id: JobId::new(), epoch: 3, worker: WorkerId::new() }
 }
 
-/// Says something until it is heard: nobody knows when the listener has got through.
+/// Sends a notice again and again until the listener gets it, because the test cannot know when the listener has
+/// connected.
 pub(crate) async fn until_heard(handoff: &crate::Handoff, notices: &mut Receiver<Notice>) {
     let knock = cancel();
     let (handoff, knock) = (handoff, &knock);

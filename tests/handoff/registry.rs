@@ -1,4 +1,4 @@
-//! Who is there and what they serve.
+//! The registry: which processes live, and what they serve.
 
 use crate::{LEASE, SOON, Server, connect, kind, queue};
 use leasehold_core::{JobId, Kind, QueueName, WorkerId};
@@ -103,7 +103,7 @@ async fn several_queues_are_asked_about_in_one_go() {
     assert_eq!(handoff.noted_queues().await.expect("queues"), [queue()], "one that is in use stays noted");
 }
 
-/// For as long as nobody empties Redis: the announcement of the worker is gone long before.
+/// Redis remembers this until it is emptied, long after the announcement of the worker has expired.
 #[tokio::test]
 async fn it_is_remembered_when_a_kind_was_last_served() {
     let server = Server::start().await;

@@ -117,7 +117,7 @@ async fn a_low_head_is_extended_at_its_end_and_nowhere_else() {
         handoff.extend(&queue(), reading, from, to, &hints(ids)).await.expect("extend")
     };
     let filled_to = async || handoff.tail(&queue()).await.expect("tail").filled_to;
-    // At once after a fill that finds all of the front held; again if that was not soon enough.
+    // Immediately after a fill that finds all jobs of the front leased; again if that was not soon enough.
     let extend_soon = async |front: &[JobId], from, to, ids| {
         eventually("an extension soon after a fill", SOON, async || {
             let filled = handoff.fill(&queue(), &hints(front), true, Some(from)).await.expect("fill");

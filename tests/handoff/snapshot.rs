@@ -1,4 +1,4 @@
-//! Damage: it is seen, told apart, and put right.
+//! Damage in Redis: it is found, classified, and repaired.
 
 use crate::{LEASE, Server, connect, kind, new_ids, queue};
 use leasehold_handoff::{Filled, Held, Swept};

@@ -5,7 +5,7 @@ use leasehold_handoff::{HeadStats, Held, Stray};
 use leasehold_tests::{RedisServer, hints};
 use redis::Cmd;
 
-/// A command made by hand: the key is that of the default queue.
+/// A command written by hand, with the key of the default queue.
 fn by_hand(command: &str, key: &str, arguments: &[&str]) -> Cmd {
     redis::cmd(command).arg(format!("leasehold:{{default}}:{key}")).arg(arguments).to_owned()
 }

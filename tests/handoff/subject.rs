@@ -6,7 +6,7 @@ use leasehold_tests::{RedisServer, eventually};
 use redis::Cmd;
 use std::ops::Deref;
 
-/// A Redis of its own.
+/// A separate Redis.
 pub(crate) struct Server(RedisServer);
 
 impl Deref for Server {

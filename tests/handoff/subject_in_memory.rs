@@ -6,7 +6,7 @@ use leasehold_ports::{Error, Filled, FindHints, HearEnds, Hint, ListWorkers, Rea
 use leasehold_tests::{Clock, Keys, MemoryHead, QueueKeys, eventually};
 use std::ops::Deref;
 
-/// A head of its own.
+/// A separate head.
 pub(crate) struct Server(MemoryHead);
 
 /// The way to it.

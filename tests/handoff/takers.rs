@@ -1,4 +1,4 @@
-//! Many at once.
+//! Many takers at the same time.
 
 use crate::{HEAD_MAX, LEASE, Server, connect, new_ids, queue};
 use leasehold_tests::hints;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// How long a command may take in these tests.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(2);
-/// What is waited for comes at once, except on a machine that does much else.
+/// The awaited state comes immediately, except on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// Does not run out within a test.
 pub(crate) const LEASE: Duration = Duration::from_secs(600);

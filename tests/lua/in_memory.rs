@@ -1,7 +1,7 @@
-//! The same cases on the keys that simulations hold in memory: what they do must be what the script does.
+//! The same cases on the keys in memory, which simulations use: each call must have the same effect as the script.
 //!
-//! Not compared are `renew`, which sets deadlines and nothing more, and a sweep that is not told of all lists: in memory
-//! there is no moment between the two calls.
+//! The tests do not compare `renew`, which only sets deadlines, and a sweep that does not get all lists: in memory there
+//! is no moment between the two calls.
 
 use crate::state::{Case, own_position, tidy};
 use leasehold_core::{JobId, Kind};

@@ -57,7 +57,7 @@ fn is_command(pid: i32) -> bool {
 }
 
 impl Fleet {
-    /// Starts the fleet in a folder of its own and on ports of its own, and waits until it is ready.
+    /// Starts the fleet in a separate folder and on separate ports, and waits until it is ready.
     pub(crate) fn start(workers: usize, lease_ms: u64) -> Result<Self> {
         let leasehold = beside_this_program("leasehold")?;
         // In /tmp, because PostgreSQL's user can enter it wherever the checkout is.
@@ -141,7 +141,7 @@ impl Fleet {
         loop {
             for pid in self.workers()? {
                 kill(Pid::from_raw(pid), Signal::SIGSTOP)?;
-                // The worker's commands continue in process groups of their own. A command shows that the worker holds a lease: the
+                // The worker's commands continue in their own process groups. A command shows that the worker holds a lease: the
                 // frozen worker cannot end its run. The shell that ends the commands of a killed worker shows nothing.
                 if children_of(pid).into_iter().any(is_command) {
                     return Ok(pid);

@@ -1,5 +1,5 @@
-//! Limits: all jobs have one limit key, and each has a kind of its own. A run holds a numbered slot of the key for as long as its job runs with its epoch. A job
-//! without room waits behind the line.
+//! Limits: all jobs have the same limit key, and each has a different kind. A run holds a numbered slot of the key for as long as
+//! its job runs with its epoch. A job without room waits behind the line.
 
 use crate::{
     protocol::{Broken, Protocol},
@@ -13,7 +13,7 @@ impl World {
         self.jobs().filter(|(_, row)| row.life.state == State::Running).count()
     }
 
-    /// The jobs that workers may claim: those that are queued and not behind the line.
+    /// The jobs that workers may claim: queued jobs that are not behind the line.
     pub(crate) fn line(&self) -> impl Iterator<Item = Job> + '_ {
         let queued = self.jobs().filter(|(_, row)| row.life.state == State::Queued).map(|(job, _)| job);
         queued.filter(|job| !self.behind.contains(job))

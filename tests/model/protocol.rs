@@ -109,7 +109,7 @@ impl Protocol {
         Self::with(2, Faults { crashes: 1, redis_losses: 1, ..Faults::default() })
     }
 
-    /// Two jobs of which one may run at a time.
+    /// Two jobs, of which only one may run at a time.
     pub(crate) fn limited() -> Self {
         let faults = Faults { pauses: 1, redis_unreachable: 1, ..Faults::default() };
         Self { limit: Some(1), ..Self::with(2, faults) }

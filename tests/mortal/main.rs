@@ -175,7 +175,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// The pool of a program that has tables of its own.
+/// The pool of a program that has its own tables.
 async fn pool() -> Result<PgPool> {
     Ok(PgPool::connect(&std::env::var("LEASEHOLD_DATABASE_URL")?).await?)
 }

@@ -1,4 +1,5 @@
-//! A stub of the API server of Kubernetes: lists of pods, and merge patches of single pods, over TLS with an authority of its own.
+//! A stub of the API server of Kubernetes: lists of pods, and merge patches of single pods, over TLS with its own certificate
+//! authority.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -37,7 +38,7 @@ pub(crate) enum Mode {
     /// With this status, and this `Retry-After`.
     Refuses(u16, Option<u64>),
     Hangs,
-    /// Takes no new connections, and ends those that are open.
+    /// Accepts no new connections, and closes the open ones.
     Closes,
 }
 
@@ -107,7 +108,7 @@ impl ApiServer {
         self.state.lock().expect("the state")
     }
 
-    /// An account with a token of its own, as a pod has it.
+    /// A service account with its own token, as a pod has it.
     pub(crate) fn account(&self, name: &str) -> Account {
         let folder = self.folder.path().join(name);
         fs::create_dir(&folder).expect("a folder");

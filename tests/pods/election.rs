@@ -76,7 +76,8 @@ async fn a_frozen_reaper_is_replaced_and_writes_nothing_when_it_continues() {
     scene.rounds(5).await;
     let seen = scene.server.seen();
     let taken_over = seen[before..].iter().position(|seen| seen.token == other).expect("the other one");
-    // What the frozen reaper had begun before it was stopped was not continued: it is elected anew, or writes nothing.
+    // The frozen reaper does not continue the work that it had begun before it was frozen: it is elected again, or writes
+    // nothing.
     let patches = seen[before + taken_over..].iter().filter(|seen| seen.path.ends_with("/pod")).count();
     assert_eq!(patches, 1, "{elected} was replaced: {seen:?}");
 }

@@ -114,7 +114,7 @@ impl Scene {
         .await;
     }
 
-    /// Waits until reapers have looked at all pods this many times more.
+    /// Waits until reapers have read all pods this many more times.
     pub(crate) async fn rounds(&self, more: usize) {
         let wanted = self.server.rounds() + more;
         eventually("some rounds", SOON, async || {

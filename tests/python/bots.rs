@@ -1,4 +1,5 @@
-//! The example `examples/bots`: 20 bots, some of which are killed, frozen or cut off, and the four queries that must all answer 0.
+//! The example `examples/bots`: 20 bots, some of them killed, frozen or cut off from the network, and the four queries that must
+//! all answer 0.
 
 use crate::tools::{of_repository, python, succeeds};
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// So many dead index entries that every machine needs more than 10 ms to skip them.
 const DEAD: u32 = 300_000;
-/// A slow survey rests for 50 times as long as it took, and on a busy machine one takes a second.
+/// After a slow survey, the next one waits for 50 times its duration, and on a busy machine a survey takes a second.
 const AFTER_A_REST: Duration = Duration::from_secs(120);
 
 /// A world with dead rows, and the transaction for which PostgreSQL keeps them.

@@ -1,4 +1,4 @@
-//! A reaper whose next tick never comes: what it still does, it does at a moment that it knows.
+//! A reaper whose next tick never comes: the work that it still does is work whose time it knows in advance.
 
 use crate::world::{SOON, World};
 use leasehold_reaper::{Reaper, Settings, Watch};

@@ -1,4 +1,4 @@
-//! The cost of a reaper when there is nothing to do.
+//! The cost of an idle reaper.
 
 use crate::world::{HEAD_MAX, World};
 use leasehold_core::WorkerId;

@@ -69,7 +69,7 @@ async fn a_job_is_promoted_when_it_is_due_and_not_at_the_next_tick() {
     for id in ids {
         until_queued(&world, id).await;
     }
-    // The step counts what it has moved when PostgreSQL has answered, which is after others can see the new state.
+    // The step counts the moved jobs after PostgreSQL has answered. Other sessions can see the new state before that.
     eventually("both jobs are counted", SOON, async || {
         let late = watch.totals().lateness;
         if late.jobs.iter().sum::<u64>() == 2 { Ok(()) } else { Err(late) }

@@ -45,7 +45,7 @@ async fn a_move_whose_client_died_is_finished() {
     assert_eq!((ready.len(), ready.iter().any(|id| plain.contains(id))), (64, false));
 }
 
-/// Whoever has an open transaction that began before the change may still write a position by the old step.
+/// An open transaction that began before the change may still write a position by the old step.
 #[tokio::test]
 async fn a_job_of_a_transaction_that_saw_the_old_step_gets_its_position_too() {
     let world = World::start().await;

@@ -77,7 +77,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Looks after the processes: no worker ends by itself, and those that drain end well and in time.
+    /// Checks the processes: no worker ends by itself, and draining workers end successfully and in time.
     pub(crate) fn check(&mut self) -> Result<()> {
         for process in self.workers.iter_mut().chain(&mut self.others) {
             ensure!(process.try_wait()?.is_none(), "a process has ended by itself");

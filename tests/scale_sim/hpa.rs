@@ -47,7 +47,7 @@ pub(crate) struct Rules {
 pub(crate) struct Hpa {
     pub(crate) min: u32,
     pub(crate) max: u32,
-    /// The metric that one pod can take.
+    /// The value of the metric that one pod can handle.
     pub(crate) target: f64,
     pub(crate) tolerance: f64,
     pub(crate) up: Rules,
@@ -261,7 +261,7 @@ mod tests {
         let hpa = Hpa { up: two.clone(), down: two, ..hpa() };
         let mut memory = Memory::default();
         assert_eq!(rounds(&hpa, &mut memory, 0.0, 1, 1e6, 6), [3, 3, 3, 3, 5, 5]);
-        // Five pods, of which two came within the last minute: the period began with three, and one may be left.
+        // Five pods, two of which were added within the last minute: the period began with three, and one may remain.
         assert_eq!(rounds(&hpa, &mut memory, 90.0, 5, 0.0, 1), [1]);
     }
 

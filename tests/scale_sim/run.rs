@@ -70,7 +70,8 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// How many workers were started in all. More than were there at once means that some were stopped too early.
+    /// How many workers were started in all. If this is more than the highest number that ran at the same time, some were stopped
+    /// too early.
     pub(crate) fn starts(&self) -> u32 {
         self.samples.windows(2).map(|two| two[1].replicas.saturating_sub(two[0].replicas)).sum()
     }
@@ -97,7 +98,7 @@ fn of_queue() -> Reference {
     trigger(&[("queue", QUEUE), ("slotsPerReplica", &SLOTS.to_string())])
 }
 
-/// Runs the plan with this program, on stores of its own.
+/// Runs the plan with this program, on separate stores.
 pub(crate) async fn run(program: &Path, plan: &Plan) -> Result<Outcome> {
     let stores = Stores::start().await;
     let mut fleet = Fleet::start(program, &stores, plan.job)?;

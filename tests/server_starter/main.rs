@@ -1,8 +1,8 @@
 //! A process that starts servers and waits to be killed, for the test that no server outlives the process that started
 //! it.
 //!
-//! `server_starter FOLDER` prints the process ids of PostgreSQL and Redis. A thread that ends at once starts them; the
-//! servers must not end with this thread.
+//! `server_starter FOLDER` prints the process ids of PostgreSQL and Redis. A thread that ends immediately starts them;
+//! the servers must not end with this thread.
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use leasehold_servers::{Folder, Postgres, PostgresOptions, Programs, Redis, RedisOptions};

@@ -49,7 +49,7 @@ pub(crate) struct Program {
     shared: Arc<Clients>,
     process: Arc<Process>,
     client: Client,
-    /// A client of the same process without Redis. Whoever writes plain SQL pushes no hints either.
+    /// A client of the same process without Redis. A program that writes plain SQL pushes no hints either.
     without_redis: Client,
     mine: Vec<JobId>,
 }
@@ -166,8 +166,8 @@ impl Program {
         }
     }
 
-    /// Lets some jobs depend on one or two jobs that this program has enqueued before. A job of the queue that nobody serves
-    /// does not end before the end of the run, so no job depends on it.
+    /// Lets some jobs depend on one or two jobs that this program has enqueued before. A job of the queue that no worker
+    /// serves does not end before the end of the run, so no job depends on it.
     fn add_parents(&self, job: &mut NewJob) {
         let dice = &self.shared.around.dice;
         let may_wait = job.delay.is_none() && job.queue != self.shared.idle;
@@ -193,7 +193,7 @@ impl Program {
         let shared = Arc::clone(&self.shared);
         let dice = &shared.around.dice;
         let client = self.some_client(0.2);
-        // A task of its own: like all tasks of a dead process, the call is left where it is.
+        // A separate task: like all tasks of a dead process, the call stops where it is.
         let mut call = tokio::spawn(async move { client.enqueue_many(&jobs).await });
         let dies = async {
             match dice.chance(0.1) {
@@ -216,7 +216,7 @@ impl Program {
         Some(self.mine[newest - self.shared.around.dice.index(self.mine.len().min(8))])
     }
 
-    /// Waits for a job for a while. The answer is that of the store.
+    /// Waits for a job for a while. Returns the answer of the store.
     async fn wait_for_one(&self) {
         let Surroundings { dice, trace, .. } = &*self.shared.around;
         let Some(id) = self.newest() else { return };

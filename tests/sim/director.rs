@@ -184,7 +184,7 @@ impl Director {
         }
     }
 
-    /// Damages the keys of one queue. Of a queue that Redis does not note, nobody looks at the keys.
+    /// Damages the keys of one queue. No process reads the keys of a queue that Redis does not note.
     fn damage(&self) {
         let dice = &self.around.dice;
         let which = dice.below(8);

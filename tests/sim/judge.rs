@@ -284,7 +284,7 @@ impl Reader {
         }
     }
 
-    /// A run has a follow-on job if and only if its result was accepted. Progress is that of a run that has begun.
+    /// A run has a follow-on job if and only if its result was accepted. Progress belongs to a run that has begun.
     fn follow_on(&mut self, rows: &Rows, begun: &[Fence], followed: &BTreeSet<JobId>) {
         for fence in begun.iter().filter(|fence| followed.contains(&fence.id)) {
             let name = short(fence.id);

@@ -59,7 +59,7 @@ impl Process {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Chance decides whether the connections are closed at once: a machine that loses power closes none.
+    /// Chance decides whether the connections are closed immediately: a machine that loses power closes none.
     pub(crate) fn kill(&self) {
         let is_gone = self.around.dice.chance(0.5);
         let mut state = self.state();

@@ -34,7 +34,7 @@ impl Trace {
 
     /// Records an event.
     pub(crate) fn line(&self, who: &str, what: &dyn fmt::Display) {
-        // Nobody reads most runs, and to format the text would take much of their time.
+        // The trace of most runs is never read, and formatting the text would take much of the time of a run.
         if let Some(lines) = &mut self.inner().lines {
             lines.push(format!("{:>9.3} {who:<10} {what}", self.start.elapsed().as_secs_f64()));
         }

@@ -197,7 +197,7 @@ impl World {
         (!live.is_empty()).then(|| live.join(", "))
     }
 
-    /// What differs, if Redis does not hold exactly the front of the line of the queue that nobody serves.
+    /// The difference, if Redis does not hold exactly the front of the line of the queue that no worker serves.
     fn disagrees_about_idle(&self) -> Option<String> {
         let head_max = self.director.fleet.times.head_max as usize;
         let line: Vec<(i64, JobId)> = {
@@ -262,7 +262,7 @@ impl World {
     }
 }
 
-/// A schedule with a tick each second, of which none may be left out.
+/// A schedule with a tick each second. No tick may be skipped.
 fn beat(queue: &QueueName, kind: &Kind) -> NewSchedule {
     let payload = RawValue::from_string(BEAT_PAYLOAD.to_owned()).expect("JSON");
     NewSchedule {

@@ -13,7 +13,7 @@ fn of_batch(batch: &str) -> NewJob {
     NewJob { batch: Some(batch.to_owned()), ..new_job() }
 }
 
-/// All three callbacks, in a queue of their own.
+/// All three callbacks, in a separate queue.
 fn seal() -> BatchSeal {
     BatchSeal {
         on_success: Some(kind("on-success")),
@@ -282,11 +282,11 @@ async fn each_callback_is_made_once_under_random_ends_and_kills() {
             1 => fixture.settles(*id, Settle::Bury { error: "it failed".into() }).await,
             _ => drop(fixture.cancel(&[*id]).await.expect("cancel")),
         }));
-        // Of their own, so that only reapers lose their sessions.
+        // Separate connections, so that only reapers lose their sessions.
         let reapers = connect(&fixture.database, 3).await;
         let reaping = concurrently((0..3).map(async |_| {
             for _ in 0..30 {
-                // A killed session is an error here. The next tick goes on.
+                // A killed session is an error here. The next tick continues the work.
                 drop(reapers.end_batches(3).await);
             }
         }));

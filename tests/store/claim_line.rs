@@ -19,7 +19,7 @@ async fn claim(fixture: &Fixture, kinds: &Kinds, limit: i64) -> Vec<JobId> {
 async fn takes_the_front_of_the_line_across_kinds() {
     let fixture = Fixture::start().await;
     let jobs = [job("a", 0), job("b", 5), job("c", 0), job("a", 5), job("b", -1), job("a", 0)];
-    // Each job in a call of its own, so that each is due a little later than the one before.
+    // Each job in a separate call, so that each is due a little later than the previous one.
     for job in &jobs {
         fixture.enqueue(std::slice::from_ref(job)).await.expect("enqueue");
     }
@@ -46,7 +46,8 @@ async fn twenty_concurrent_claimers_of_ten_jobs() {
         fixture.enqueue(&jobs).await.expect("enqueue");
         let claims = concurrently((0..20).map(|_| claim(&fixture, &Kinds::All, 2))).await;
         let mut claimed: Vec<JobId> = claims.into_iter().flatten().collect();
-        // Jobs that one claimer has locked and not claimed are skipped by the others. They are left for the next claim.
+        // If a claimer has locked jobs without claiming them, the other claimers skip these jobs. The next claim gets
+        // them.
         claimed.extend(claim(&fixture, &Kinds::All, 10).await);
         assert_eq!(claimed.len(), 10, "round {round}: each job must be claimed once");
         assert_eq!(claimed.iter().collect::<HashSet<_>>(), jobs.iter().map(|job| &job.id).collect::<HashSet<_>>());

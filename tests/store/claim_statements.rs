@@ -1,5 +1,5 @@
-//! Each statement that claims takes exactly the jobs that `look` calls claimable, except those that its header leaves to another one. A
-//! job that crashed a worker once may be claimed too, while few of its sort run.
+//! Each claiming statement takes exactly the jobs that `look` calls claimable, except the jobs that its header leaves to another
+//! statement. A job that has crashed a worker once may also be claimed while only few such jobs run.
 
 use crate::{
     fixture::{Fixture, kind, name, new_job},

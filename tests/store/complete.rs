@@ -106,7 +106,7 @@ async fn many_times_concurrently() {
     is_written_once(complete(), as_it_is).await;
 }
 
-/// The reaper has ended the same run. The worker must be told that the lease was lost.
+/// The reaper has ended the same run. The answer to the worker must say that the lease was lost.
 #[tokio::test]
 async fn a_death_by_expiry_is_not_the_workers_own_result() {
     let fixture = Fixture::start().await;

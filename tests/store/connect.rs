@@ -27,7 +27,7 @@ async fn each_failure_has_one_clear_line() {
     let none = refused(&format!("{elsewhere}/nowhere")).await;
     assert!(none.to_string().contains("database \"nowhere\" does not exist") && !none.is_transient(), "{none}");
 
-    // Nobody listens on port 1 of this machine.
+    // No process listens on port 1 of this machine.
     let away = refused("postgres://somebody:hunter2@127.0.0.1:1/jobs").await;
     assert!(away.to_string().contains("127.0.0.1:1, database jobs, user somebody: "), "{away}");
     assert!(away.to_string().contains("refused") && away.is_transient(), "{away}");

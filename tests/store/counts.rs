@@ -1,4 +1,4 @@
-//! The counts of jobs: whatever happens to jobs, they are those of a count of all jobs, before a fold and after it.
+//! The counts of jobs: after any change of jobs they equal a full count of all jobs, before a fold and after it.
 
 use crate::{
     fixture::{Fixture, LEASE, kind, name, new_job},
@@ -340,7 +340,7 @@ async fn a_queue_without_jobs_is_forgotten_and_counted_again() {
     fixture.counts_are_right().await;
 }
 
-/// After a restore into a new server, the numbers of transactions begin anew.
+/// After a restore into a new server, transaction ids begin again.
 #[tokio::test]
 async fn a_fold_of_another_server_is_replaced_by_a_count() {
     let fixture = Fixture::start().await;

@@ -1,5 +1,5 @@
-//! What reading the counts costs: it depends on the number of queues and kinds, and not on that of jobs, of folds, or of dead rows; and
-//! changes of open transactions are counted when these end, however long that takes.
+//! The cost of reading the counts depends on the number of queues and kinds, and not on the number of jobs, folds or dead rows.
+//! Changes of open transactions are counted when these transactions end, no matter how long that takes.
 
 use crate::{
     fixture::{Fixture, name},
@@ -45,7 +45,7 @@ impl Fixture {
         .await;
     }
 
-    /// Folds at once.
+    /// Folds immediately.
     async fn fold_now(&self) {
         self.sql("UPDATE leasehold.count_change SET at = at - interval '6 seconds'").await;
         assert!(self.fold_counts().await.expect("a fold") > 0);
@@ -62,7 +62,7 @@ async fn a_reader_reads_no_jobs_no_old_folds_and_no_dead_rows() {
     let (all, one) = (fixture.blocks("stats", "").await, fixture.blocks("queue_load", one_queue).await);
     assert!(one < 100, "{one} blocks for one of {QUEUES} queues");
 
-    // Nobody may remove a row from now on.
+    // From now on no process may remove a row.
     let mut old = Session::of(&fixture).await;
     old.says("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM leasehold.job").await;
     for _ in 0..20 {
@@ -81,7 +81,7 @@ async fn a_reader_reads_no_jobs_no_old_folds_and_no_dead_rows() {
     assert!(one_now < 100, "{one} blocks before, {one_now} with dead rows and ten times as many jobs");
 }
 
-/// The plans that an empty table gets are those that a full one needs.
+/// An empty table gets the same plans that a full table needs.
 #[tokio::test]
 async fn counts_are_found_by_index_in_a_new_schema() {
     let fixture = Fixture::start().await;
@@ -139,7 +139,7 @@ async fn a_prepared_transaction_is_counted_when_it_commits() {
     assert!(broken.is_empty(), "{broken:?}");
 }
 
-/// Whoever ends a job notes the end, and whoever names `job_noted` is known here.
+/// Every statement that ends a job notes the end, and this test knows every statement that names `job_noted`.
 #[test]
 fn every_statement_that_ends_jobs_notes_the_ends() {
     let store = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lib/store");

@@ -1,4 +1,5 @@
-//! What a queue that takes encrypted payloads refuses, what goes on as it is, and that no other queue pays for it.
+//! A queue that takes encrypted payloads: what it refuses, what still works as before, and that no other queue pays
+//! for it.
 
 use crate::{
     encryption::{K1, SECRET, claim_first, secret_job, settle},

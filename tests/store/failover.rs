@@ -7,7 +7,7 @@ use leasehold_tests::{Database, copy_server, eventually, postgres_options, priva
 use sqlx::{Connection, PgConnection};
 use std::{path::Path, time::Duration};
 
-/// A standby of a running server, in a folder of its own.
+/// A standby of a running server, in a separate folder.
 fn start_standby(folder: &Path, primary: &str, data: &Path) -> Postgres {
     copy_server(primary, data, folder, &["--write-recovery-conf"]);
     let opened = Folder::open(folder).unwrap_or_else(|error| panic!("{error}"));

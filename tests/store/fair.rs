@@ -1,4 +1,5 @@
-//! Fair shares: the keys of a queue get their turns by their weights, whoever came first, and jobs of one key keep their order.
+//! Fair shares: the keys of a queue take turns according to their weights, no matter which jobs came first, and jobs of one key
+//! keep their order.
 
 use crate::fixture::{Fixture, LEASE, concurrently, kind, new_job};
 use leasehold_core::{Claimability, ClaimedJob, FinishedRun, JobId, NewJob, QueueName, Settle, WorkerId};
@@ -175,7 +176,7 @@ async fn to_leave_and_to_come_back_gains_nothing() {
 }
 
 /// Of two keys that both have work all the time, neither is ahead by more than one job of each, counted by weight, plus what is
-/// claimed at once. Checked with random keys, weights, jobs and batches.
+/// claimed at the same time. Checked with random keys, weights, jobs and batches.
 #[tokio::test]
 async fn no_key_is_ahead_of_another_by_more_than_its_turn() {
     let seed = rand::random();

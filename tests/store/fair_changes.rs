@@ -1,4 +1,5 @@
-//! Weights and pauses of fair keys in transactions that stay open: they hold up nobody, and the backlog follows after the commit.
+//! Weights and pauses of fair keys in transactions that stay open: they block no other session, and the waiting jobs follow the
+//! change after the commit.
 
 use crate::{
     fair::{ids, jobs},
@@ -89,7 +90,7 @@ async fn a_locked_weight_whose_change_is_committed_holds_up_no_admission() {
     fixture.keeps_the_invariants().await;
 }
 
-/// The next admission of the queue puts the weights into force, whoever asks for it, also in a queue without jobs.
+/// The next admission of the queue applies the weights, no matter which process asks for it, also in a queue without jobs.
 #[tokio::test]
 async fn every_admission_puts_weights_into_force() {
     let fixture = Fixture::start().await;

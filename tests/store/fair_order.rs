@@ -101,7 +101,7 @@ async fn an_urgent_job_is_the_next_of_its_key() {
             assert_eq!(line[0], urgent[0].id);
             assert_eq!(line[1..], ids(&key)[..line.len() - 1], "the others keep their order");
             assert_eq!(fixture.position(urgent[0].id, 1_000).await.expect("read"), Some(0));
-            // A parked job and an admitted one are raised. Their order is that of their positions.
+            // The priorities of a parked job and of an admitted job are raised. Their order follows their positions.
             let (last, third) = (key[key.len() - 1].id, key[2].id);
             fixture.place(&[last], &Place::Priority(90)).await.expect("place");
             fixture.place(&[third], &Place::Priority(80)).await.expect("place");

@@ -9,7 +9,7 @@ use leasehold_ports::{Claims, Error, Kinds, Line};
 use serde_json::value::RawValue;
 use std::{future::Future, time::Duration};
 
-/// So long that a lease never runs out during a test.
+/// Long enough that no lease ends during a test.
 pub(crate) const LEASE: Duration = Duration::from_secs(600);
 
 pub(crate) fn name(text: &str) -> QueueName {
@@ -106,7 +106,7 @@ pub(crate) fn neutral(error: impl Into<Error>) -> Error {
     error.into()
 }
 
-/// For [`is_written_once`]: a run that nobody wants to be cancelled.
+/// For [`is_written_once`]: a run without a request for a cancel.
 pub(crate) async fn as_it_is(_: &Fixture, _: Fence) {}
 
 impl Fixture {

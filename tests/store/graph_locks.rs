@@ -1,5 +1,5 @@
-//! Jobs that depend on other jobs, while open transactions of other sessions hold some of them: nobody waits but those who need what is
-//! held, and the error names the session.
+//! Jobs that depend on other jobs, while open transactions of other sessions hold some of them: only the calls that need the
+//! locked rows wait, and the error names the session.
 
 use crate::{
     fixture::{Fixture, concurrently, new_job},
@@ -50,7 +50,7 @@ async fn a_locked_child_delays_no_other_child() {
     fixture.keeps_the_invariants().await;
 }
 
-/// The counter of a child with many parents is locked: the other children of these parents are told.
+/// The counter of a child with many parents is locked: the end of these parents still counts for their other children.
 #[tokio::test]
 async fn a_locked_counter_delays_only_its_child() {
     let fixture = Fixture::start().await;

@@ -1,4 +1,4 @@
-//! Parents that end at once, children that come meanwhile, and random graphs.
+//! Parents that end at the same time, children that are enqueued in the meantime, and random graphs.
 
 use crate::{
     fixture::{Fixture, LEASE, concurrently, new_job},

@@ -97,7 +97,8 @@ async fn transactions_that_enqueue_children_of_one_job_do_not_wait_for_each_othe
     fixture.keeps_the_invariants().await;
 }
 
-/// A transaction that has enqueued a child and not committed: the end of the parent waits for it, or is told to wait.
+/// A transaction has enqueued a child and has not committed: the end of the parent waits for it, or gets the answer to try
+/// again.
 #[tokio::test]
 async fn the_end_of_a_parent_waits_for_a_child_that_is_not_committed_yet() {
     let fixture = Fixture::start().await;

@@ -42,7 +42,7 @@ impl Fixture {
         assert_eq!(claimed.len(), 1, "job {id} must be claimable");
     }
 
-    /// What a reaper does: goes on until no parent is left.
+    /// The work of a reaper: continues until no parent is left.
     pub(crate) async fn tell_all(&self) {
         for _ in 0..100 {
             let uptime = self.uptime().await.expect("uptime");

@@ -1,4 +1,5 @@
-//! The word `webhook` of a job: the webhook that the job names is told of its end, once, whatever the filter of the webhook says.
+//! The field `webhook` of a job: the webhook that the job names gets the end of the job, once, whatever the filter of the webhook
+//! is.
 
 use crate::{
     fixture::{Fixture, json, kind, name, new_job, retry},
@@ -326,7 +327,7 @@ async fn the_jobs_of_a_schedule_name_its_webhook_as_long_as_it_exists() {
     }
     assert_eq!(webhooks, [Some("named".to_owned()), None]);
 
-    // The webhook is gone, and the schedule goes on.
+    // The webhook is gone, and the schedule continues.
     fixture.set_schedule(&naming("c"), ago(1)).await;
     fixture.remove_webhook(&kind("named")).await.expect("removed");
     let fires: Vec<_> = due(&fixture).await.iter().map(fire).collect();
@@ -335,7 +336,7 @@ async fn the_jobs_of_a_schedule_name_its_webhook_as_long_as_it_exists() {
     assert!(fixture.violations().await.expect("violations").is_empty());
 }
 
-/// A job can be revived as long as it is in history, and then it ends once more.
+/// A job can be revived while it is in history, and then it ends once more.
 #[tokio::test]
 async fn what_a_job_names_is_forgotten_when_the_job_has_left_history() {
     let fixture = Fixture::with_named().await;

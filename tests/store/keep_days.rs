@@ -1,4 +1,5 @@
-//! The retention of single queues: their finished jobs are kept for a shorter or a longer time than those of the fleet.
+//! The retention of single queues: their finished jobs are kept for a shorter or a longer time than the retention of
+//! the fleet says.
 
 use crate::fixture::{Fixture, concurrently, name};
 use leasehold_store::QueueChange;

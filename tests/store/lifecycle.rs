@@ -159,7 +159,7 @@ async fn compare(event: impl Fn(Fence, &Workers) -> Event) {
     assert!(compared >= 80, "{compared} pairs");
 }
 
-/// The store's revive also moves a scheduled job into the line at once: an early promotion.
+/// The store's revive also moves a scheduled job into the line immediately: an early promotion.
 fn apply(job: Lifecycle, event: Event) -> Result<Lifecycle, Refusal> {
     match (job.state, event) {
         (State::Scheduled, Event::Revive) => job.apply(Event::Promote),

@@ -1,5 +1,5 @@
-//! Changes of limits while jobs run, and in transactions that stay open: nobody waits for such a transaction, and from the commit on no
-//! claim starts a run that the new limit does not allow.
+//! Changes of limits while jobs run, and in transactions that stay open: no other session waits for such a transaction, and from
+//! the commit on no claim starts a run that the new limit does not allow.
 
 use crate::{
     fixture::{Fixture, LEASE, concurrently},
@@ -25,12 +25,12 @@ fn ids_of(runs: &[ClaimedJob]) -> Vec<JobId> {
 }
 
 impl Fixture {
-    /// How many changes wait to be put into force.
+    /// How many changes wait to be applied.
     async fn waiting_changes(&self) -> i64 {
         self.number("SELECT count(*) FROM leasehold.limit_change").await
     }
 
-    /// The runs of the key that began after its limit, or that of this pattern, came into force.
+    /// The runs of the key that began after its limit, or the limit of this pattern, took effect.
     async fn new_runs(&self, key: &str, limit: &str) -> i64 {
         let query = format!(
             "SELECT count(*) FROM leasehold.job j JOIN leasehold.key_limit l ON l.key = '{limit}'
@@ -171,7 +171,8 @@ async fn a_limit_that_is_set_while_claims_run_is_exact_from_the_commit_on() {
     fixture.keeps_the_invariants().await;
 }
 
-/// Whoever set the limit has died after the commit: the runs are not counted yet. The next claim counts them, or a reaper.
+/// The session that set the limit has died after the commit: the runs are not counted yet. The next claim counts them, or a
+/// reaper does.
 #[tokio::test]
 async fn runs_are_counted_whoever_has_set_the_limit() {
     for by_reaper in [false, true] {

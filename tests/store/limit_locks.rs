@@ -1,4 +1,4 @@
-//! Rows of limits that another session has locked: they hold up the jobs of their own key alone, and `explain` names the session.
+//! Rows of limits that another session has locked: they delay only the jobs of their own key, and `explain` names the session.
 
 use crate::{
     fixture::Fixture,
@@ -20,7 +20,7 @@ fn ids_of(runs: &[ClaimedJob]) -> Vec<JobId> {
 }
 
 impl Fixture {
-    /// Waits until the lock is old enough to be told about.
+    /// Waits until the lock is old enough to be reported.
     async fn until_locked(&self, id: JobId, is_told: impl Fn(&RowLocker) -> bool) {
         eventually("the session is named", Duration::from_secs(10), || async {
             let moment = self.job_moment(id).await.expect("a moment").expect("the job");
@@ -65,7 +65,7 @@ async fn a_locked_bucket_or_slot_holds_up_its_own_key_alone() {
     }
 }
 
-/// Whatever the session does with the row, and whoever else waits for it.
+/// No matter what the session does with the row, and which other sessions wait for it.
 #[tokio::test]
 async fn the_session_that_has_locked_a_job_is_named() {
     let begins = [

@@ -287,7 +287,7 @@ async fn a_job_of_two_keys_needs_room_of_both() {
     fixture.keeps_the_invariants().await;
 }
 
-/// A worker of another kind, or a paused queue, must not hold up the key for the others.
+/// A worker of another kind, or a paused queue, must not block the key for the other jobs.
 #[tokio::test]
 async fn jobs_that_nobody_runs_do_not_use_the_room_of_others() {
     let fixture = Fixture::start().await;

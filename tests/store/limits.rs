@@ -195,7 +195,7 @@ async fn all_entrances_refuse_and_store_the_same() {
 }
 
 /// The three places that insert a job: the function beneath all others, and the two statements of the client that spare
-/// plain jobs its cost. A column that one of them does not know would be lost on some ways in.
+/// plain jobs its cost. A column that one of them does not know would be lost if that one enqueues the job.
 #[test]
 fn all_entrances_insert_the_same_columns() {
     let columns = |file: &str| {

@@ -1,5 +1,5 @@
 //! The conformance suite of the store, on a real PostgreSQL: one file for each verb. Each file tests that the verb
-//! works, that a stale fence and an illegal state change nothing, and that of two concurrent calls one wins.
+//! works, that a stale fence and an illegal state change nothing, and that one of two concurrent calls wins.
 
 mod batches;
 mod bulk;

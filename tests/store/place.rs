@@ -103,8 +103,8 @@ async fn a_priority_out_of_range_is_refused() {
     assert_eq!(fixture.record(id).await.priority, 0);
 }
 
-/// A claim, a cancel, a change of priority and a move of the same job, all at once. Whatever comes first, the answers fit one
-/// order of the four, and the job is in exactly one place afterwards.
+/// A claim, a cancel, a change of priority and a move of the same job, all at the same time. Whatever comes first, the
+/// answers fit one order of the four, and the job is in exactly one place afterwards.
 #[tokio::test]
 async fn claim_cancel_priority_and_move_of_one_job_have_one_order() {
     let fixture = Fixture::start().await;

@@ -223,7 +223,8 @@ async fn check(fixture: &Fixture, situation: &str) {
 
 fn finds_by_id((found, plan): (BTreeSet<String>, Value), what: &str) {
     // Revive searches live jobs for the unique key. A claim that finds a job in danger checks whether its worker
-    // already runs one. A claim of a job of which only one may run checks whether another one has begun.
+    // already runs one. If only one job with a unique key may run, its claim checks whether another job with this key
+    // has begun.
     let also = |index: &str| {
         ["job_unique_key", "job_begun_key"].contains(&index)
             || (index == "job_in_danger" && what.ends_with(": claim_careful"))

@@ -161,7 +161,7 @@ async fn an_admission_reads_lanes_and_not_the_line() {
             ("leasehold.admit_fair('default', '{}', 500)", 4_000),
             ("leasehold.admit_fair('default', '{key1,key2}', 500)", 4_000),
         ] {
-            // A new session: one that has worked a moment ago may not have reported yet what it read.
+            // A new session, because a session that has just worked may not have reported its reads yet.
             let mut connection = fixture.connection().await;
             let script = format!(
                 "BEGIN; SELECT {call};
@@ -189,8 +189,8 @@ async fn an_admission_reads_lanes_and_not_the_line() {
 }
 
 /// To enqueue a job with a limit key, and to bring such jobs back into the line, reads the jobs of this key, however many wait
-/// for other keys. The keys are long, so their index is higher than that of the line, and a planner without statistics would
-/// prefer the index of the line.
+/// for other keys. The keys are long, so their index is higher than the index of the line, and a planner without statistics
+/// would prefer the index of the line.
 #[tokio::test]
 async fn a_limit_key_is_looked_up_without_reading_the_jobs_of_other_keys() {
     let fixture = start().await;

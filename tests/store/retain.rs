@@ -46,7 +46,7 @@ async fn creates_partitions_for_the_coming_days_and_moves_their_jobs() {
     assert_eq!((again.partitions_made, again.rows_moved), (0, 0));
 }
 
-/// To move so many jobs would block everybody who ends a job for as long as the move takes.
+/// Moving so many jobs would block all sessions that end a job until the move is done.
 #[tokio::test]
 async fn a_day_with_too_many_jobs_to_move_stays_in_the_default_partition() {
     let fixture = Fixture::start().await;

@@ -270,7 +270,7 @@ async fn ten_thousand_schedules_fire_in_a_few_statements() {
             break;
         }
         let fires: Vec<Fire> = seen.iter().map(fire).collect();
-        // Two reapers at once, with the same schedules.
+        // Two reapers at the same time, with the same schedules.
         for outcomes in concurrently((0..2).map(|_| fixture.fire_schedules(&fires))).await {
             for outcome in outcomes.expect("firing") {
                 total += i64::from(matches!(outcome, FireOutcome::Fired(_)));

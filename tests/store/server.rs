@@ -70,7 +70,8 @@ async fn a_renewal_does_not_wait_for_a_locked_row() {
     assert_eq!(fixture.expire(10, None).await.expect("expire").len(), 0);
 }
 
-/// The reaper must be able to distinguish a run that nobody renews from a run that nobody can renew.
+/// The reaper must be able to distinguish a run that its worker does not renew from a run that its worker cannot
+/// renew.
 #[tokio::test]
 async fn expire_reports_locked_rows() {
     let fixture = Fixture::start().await;

@@ -67,7 +67,7 @@ async fn a_statement_runs_under_settings_of_its_own() {
         sqlx::query_as(AssertSqlSafe(query)).fetch_all(fixture.pool()).await.expect("the observed settings");
     let wanted = SETTINGS.map(|(.., wanted)| wanted.to_owned()).to_vec();
     let wanted = ["DELETE", "INSERT", "UPDATE"].map(|verb| (verb.to_owned(), wanted.clone()));
-    // Claim and complete set a lock timeout of their own.
+    // Claim and complete set their own lock timeout.
     let seen: Vec<_> = seen
         .into_iter()
         .map(|(verb, mut settings)| {

@@ -72,7 +72,7 @@ impl Fixture {
         &self.own
     }
 
-    /// A new connection besides those of the store.
+    /// A new connection in addition to the connections of the store.
     pub(crate) async fn connection(&self) -> PgConnection {
         self.database.connect().await
     }

@@ -89,7 +89,7 @@ async fn a_replacement_gives_the_waiting_job_all_fields_but_its_id() {
     assert_eq!((record.payload.get(), record.queue.as_str(), record.priority), ("2", "other", 5));
     assert_eq!((record.max_attempts, record.timeout_ms, record.created_at), (2, Some(60_000), before.created_at));
     assert!(record.run_at > before.run_at && record.expires_at.is_some());
-    // Due at once: from scheduled into the line.
+    // Due immediately: from scheduled into the line.
     let answer = send(&fixture, numbered(3, debounce())).await;
     assert_eq!((answer.replaced, answer.state, answer.line_at.is_some()), (true, State::Queued, true));
     let place = fixture.record(id).await.run_at;

@@ -72,7 +72,7 @@ async fn five_days_of_nothing_but_failure_and_410_disable() {
             .sql(format!("UPDATE leasehold.webhook SET failing_since = now() - interval '{time}' WHERE id = '{id}'"))
             .await;
     };
-    // A success begins the time anew.
+    // A success starts the time again.
     assert_eq!(noted(&note("a", 1, Some(500))).await, None);
     assert_eq!(health("a").await, (true, None));
     fails_for("a", "6 days").await;
@@ -118,12 +118,12 @@ async fn a_rotation_keeps_the_earlier_secret_for_a_while() {
     assert!(fixture.rotate_webhook(&kind("a"), "whsec_2", hour).await.expect("rotated").is_some());
     assert_eq!(secrets().await, ["whsec_2".to_owned(), first.clone()]);
     assert!(fixture.webhooks(Some("a")).await.expect("webhooks")[0].previous_secret_until.is_some());
-    // An overlap of nothing ends all earlier secrets, also those of an earlier rotation.
+    // An overlap of zero ends all earlier secrets, also the secrets of an earlier rotation.
     fixture.rotate_webhook(&kind("a"), "whsec_3", Duration::ZERO).await.expect("rotated");
     assert_eq!(secrets().await, ["whsec_3"]);
     fixture.trim_webhooks(7, 100).await.expect("trimmed");
     assert_eq!(fixture.number("SELECT count(*) FROM leasehold.webhook_secret").await, 1);
-    // Two at once: both new secrets sign, and the first one does.
+    // Two rotations at the same time: both new secrets sign, and the first secret does too.
     concurrently(["whsec_4", "whsec_5"].map(|secret| {
         let fixture = &fixture;
         async move { fixture.rotate_webhook(&kind("a"), secret, hour).await.expect("rotated") }
@@ -161,7 +161,7 @@ async fn the_log_is_read_by_page_and_kept_for_its_time() {
     assert_eq!((newest.delivery, newest.job, newest.status), (delivery, Some(run.id.0), Some(500)));
     assert_eq!((newest.answer.as_deref(), newest.state.as_deref(), newest.ms), (Some("an answer"), Some("queued"), 7));
 
-    // Deliveries to send again: those that have ended in a wanted state, within the time.
+    // Deliveries to send again: the ones that have ended in a wanted state, within the time.
     let until = chrono::Utc::now() + chrono::TimeDelta::hours(1);
     let wanted = async |time, states: &[State]| {
         let page = fixture.replayable(&kind("a"), time, states, None, 100).await.expect("a page");
@@ -185,7 +185,7 @@ async fn the_log_is_read_by_page_and_kept_for_its_time() {
     assert_eq!(fixture.number("SELECT count(*) FROM leasehold.webhook_attempt").await, 3);
 }
 
-/// Whoever may read jobs may see webhooks, and may not sign messages. A client that cancels needs no rights on webhooks.
+/// A role that may read jobs may see webhooks, but may not sign messages. A client that cancels needs no rights on webhooks.
 #[tokio::test]
 async fn secrets_are_only_for_those_who_send() {
     let fixture = Fixture::with_webhook("a").await;

@@ -59,7 +59,7 @@ impl Fixture {
         assert_eq!(self.told().await.get(&id.to_string()), Some(&vec![event.to_owned()]), "{id} {event}");
     }
 
-    /// The deliveries are those of the ends in history: each end has one.
+    /// Each end in history has one delivery, and there are no others.
     async fn each_end_has_one_delivery(&self) {
         let differing = self
             .number(
@@ -391,7 +391,7 @@ async fn an_open_transaction_delays_the_trigger_and_holds_up_nobody() {
     let run = fixture.running(WorkerId::new()).await;
     assert_eq!(fixture.settle_one(run, Settle::Complete(None)).await, Settled::Done);
     assert_eq!(fixture.deliveries().await.len(), 1);
-    // The same in the other direction: nobody waits for the end of a trigger that is not needed.
+    // The same in the other direction: no session waits until a trigger that is not needed is dropped.
     fixture.remove_webhook(&kind("a")).await.expect("removed");
     let held = fixture.queued().await;
     sqlx::raw_sql(AssertSqlSafe(format!("BEGIN; SELECT leasehold.cancel('{held}')")))

@@ -83,7 +83,7 @@ fn find() -> Option<PathBuf> {
     })
 }
 
-/// Milliseconds on a clock that all processes of this machine share and that nobody can change.
+/// Milliseconds on a clock that all processes of this machine share and that no process can change.
 ///
 /// # Panics
 /// The machine has no such clock.

@@ -102,7 +102,7 @@ impl Keda {
     /// Connects.
     ///
     /// # Panics
-    /// Nobody listens.
+    /// No process listens.
     pub async fn connect(address: &str) -> Self {
         let channel = Channel::from_shared(format!("http://{address}")).expect("a URL");
         Self { channel: channel.connect().await.expect("a connection") }

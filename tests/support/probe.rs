@@ -35,9 +35,9 @@ pub enum Step {
     Start,
     /// The handler ran to its end.
     End,
-    /// The handler was told that its lease was lost.
+    /// The handler learned that its lease was lost.
     LeaseLost,
-    /// The handler was told that a cancel is wanted.
+    /// The handler learned that a cancel was requested.
     Cancelled,
     /// The handler was told to stop: the worker stops, or the job's timeout is over.
     Stopped,

@@ -2,7 +2,7 @@
 //!
 //! The proxy is between processes and a store. Normally it passes all bytes on. It can delay connections, stall them,
 //! silence them for ever, cut them, refuse them, and lose them at a chosen byte or at a chosen answer: then the
-//! statement was executed, but nobody gets the answer.
+//! statement was executed, but its answer is lost.
 
 use std::{
     sync::{

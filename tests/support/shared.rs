@@ -42,7 +42,7 @@ pub fn private_folder() -> TempDir {
 
 /// PostgreSQL options for tests: the data need not survive a power failure.
 ///
-/// Each test has a database of its own. Autovacuum visits all databases within its nap time, so with hundreds of databases it would
+/// Each test has a separate database. Autovacuum visits all databases within its nap time, so with hundreds of databases it would
 /// start several processes a second.
 #[must_use]
 pub fn postgres_options() -> PostgresOptions {
@@ -119,6 +119,6 @@ async fn migrate(url: &str) {
     };
     let store = Store::connect(&settings).await.expect("connecting to the template");
     store.migrate().await.expect("migrating the template");
-    // A database can be copied only when nobody is connected to it.
+    // A database can be copied only while it has no connections.
     store.close().await;
 }

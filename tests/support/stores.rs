@@ -29,14 +29,14 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// A database of its own, with the schema, on the PostgreSQL that the tests of this binary share; and a Redis of
+    /// A separate database, with the schema, on the PostgreSQL that the tests of this binary share; and a Redis of
     /// its own.
     pub async fn start() -> Self {
         let (database, redis) = tokio::join!(Database::start(), RedisServer::start());
         Self { database, redis }
     }
 
-    /// The same on a PostgreSQL of its own, for tests that stop, kill or freeze the server.
+    /// The same on a separate PostgreSQL, for tests that stop, kill or freeze the server.
     pub async fn start_apart() -> Self {
         let (database, redis) = tokio::join!(Database::start_apart(postgres_options()), RedisServer::start());
         Self { database, redis }
@@ -61,7 +61,7 @@ impl Database {
         Self { url, postgres, _folder: None }
     }
 
-    /// A database on a PostgreSQL of its own.
+    /// A database on a separate PostgreSQL.
     ///
     /// # Panics
     /// The server does not start.
@@ -92,7 +92,7 @@ impl Database {
         shared_pgbouncer(self.postgres.clone()).await.instead_of(&self.postgres, &self.url)
     }
 
-    /// Starts a PgBouncer of its own in front of the database. Returns the URL through it. PgBouncer ends when the
+    /// Starts a separate PgBouncer in front of the database. Returns the URL through it. PgBouncer ends when the
     /// returned value is dropped.
     ///
     /// # Panics

@@ -167,7 +167,7 @@ fn read_pid(file: &Path) -> Option<Pid> {
 async fn until_gone(file: &Path) {
     eventually("the process is gone", SOON, || async {
         let pid = read_pid(file).ok_or("no process id was written")?;
-        // A zombie that nobody waits for counts as gone.
+        // A zombie whose parent does not wait for it counts as gone.
         let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         if state.is_empty() || state.contains(") Z ") { Ok(()) } else { Err("it lives") }
     })

@@ -33,7 +33,7 @@ impl Fixture {
         Self { store, handoff, stores }
     }
 
-    /// A worker with connections of its own, as a process has.
+    /// A worker with its own connections, like a worker process.
     pub(crate) async fn worker(&self, settings: Settings, handlers: Handlers) -> Running {
         self.worker_by(&self.stores.database.url, settings, handlers).await
     }

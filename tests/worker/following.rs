@@ -14,7 +14,7 @@ fn read_job(text: &str) -> Result<NewJob, String> {
     Ok(NewJob::new(kind, json(&job["payload"].to_string())))
 }
 
-/// A worker that runs these shell commands, by kind. A failed job is dead at once.
+/// A worker that runs these shell commands, by kind. A failed job is dead immediately.
 fn shells(commands: &[(&str, &str)]) -> Handlers {
     let mut handlers = Handlers::new();
     for (name, command) in commands {

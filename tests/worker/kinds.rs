@@ -20,7 +20,7 @@ async fn a_foreign_kind_gets_to_the_worker_that_serves_it() {
     let waiting = fixture.job(id).await;
     assert_eq!((waiting.state, waiting.attempt, waiting.epoch), (State::Queued, 0, 0), "it spends nothing");
 
-    // A worker that starts later finds the hint at once.
+    // A worker that starts later finds the hint immediately.
     let other = fixture.worker(settings(4), handlers("other", |_| async { succeeded() })).await;
     fixture.until(id, State::Succeeded).await;
 

@@ -1,4 +1,4 @@
-//! Leases are renewed during a run, and a handler is told when it should stop.
+//! Leases are renewed during a run, and a handler learns when it should stop.
 
 use crate::fixture::{Fixture, SOON, handlers, job, settings, succeeded};
 use leasehold_core::{JobId, Outcome, QueueName, State};
@@ -39,7 +39,7 @@ async fn a_cancel_reaches_the_handler_at_once() {
     fixture.handoff.notify(&[Notice::Cancel { id, epoch, worker: owner }]).await.expect("telling");
     assert_eq!(told(&mut hears).await, (id, StopReason::Cancelled));
     let heard = start.elapsed();
-    // Without the notice the handler would be told at the next renewal, after 10 s.
+    // Without the notice the handler would learn this at the next renewal, after 10 s.
     assert!(heard < Duration::from_secs(5), "heard after {heard:?}");
     fixture.until(id, State::Cancelled).await;
     fixture.until_redis_is_empty(&QueueName::default()).await;

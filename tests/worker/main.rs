@@ -1,4 +1,5 @@
-//! Workers in this process on real stores: what runs, what handlers are told, what is written, and what is released.
+//! Tests of workers in this process on real stores: which jobs run, what handlers learn, what is written, and what is
+//! released.
 
 mod exec;
 mod fixture;

@@ -194,7 +194,7 @@ async fn every_rate_is_reached() {
     }
 }
 
-/// The first jobs of the line have no token. Those of another key and plain jobs begin nevertheless, with Redis and without it.
+/// The first jobs of the line have no token. Jobs of another key and plain jobs still begin, with Redis and without it.
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_without_tokens_hold_up_no_other_job() {
     for with_redis in [true, false] {
@@ -229,7 +229,7 @@ async fn keys_without_tokens_hold_up_no_other_job() {
     }
 }
 
-/// For the figures of docs/performance.md: what a reaper does for many keys none of which has a token.
+/// For the figures of docs/performance.md: the cost of a reaper for many keys without tokens.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_keys_without_tokens_cost_little() {
     if std::env::var_os("LEASEHOLD_RATES").is_none() {

@@ -91,7 +91,7 @@ async fn while_the_line_is_long_a_worker_waits_for_the_bell() {
     let fixture = Fixture::start().await;
     let queue = QueueName::default();
     let mut redis = fixture.stores.redis.connect().await;
-    // The line is longer than the head, and another process fills the head for as long as this test needs.
+    // The line is longer than the head, and another process fills the head during the whole test.
     redis.hset("leasehold:{default}:flags", "overflow", 1).await.expect("HSET");
     redis.set("leasehold:{default}:fill", 1).await.expect("SET");
     let worker = fixture.worker(settings(4), handlers("k", |_| async { succeeded() })).await;

@@ -14,7 +14,7 @@ use std::{
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lack_of_the_worker_spends_no_attempt_and_the_worker_takes_fewer_jobs() {
     let fixture = Fixture::start().await;
-    // There is enough for three runs at once, with eight slots.
+    // There is enough for three simultaneous runs, with eight slots.
     let (running, lacked) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
     let handlers = {
         let (running, lacked) = (Arc::clone(&running), Arc::clone(&lacked));
@@ -49,6 +49,6 @@ async fn a_lack_of_the_worker_spends_no_attempt_and_the_worker_takes_fewer_jobs(
     let tally = worker.stop().await;
     let lacked = lacked.load(SeqCst);
     assert_eq!((tally.succeeded, tally.buried, tally.released), (60, 0, u64::from(lacked)));
-    // With eight runs at once, every second run would have lacked something.
+    // With eight simultaneous runs, every second run would have lacked something.
     assert!(lacked < 40, "{lacked}");
 }

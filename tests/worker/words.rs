@@ -1,4 +1,5 @@
-//! The words of a job that its worker keeps: the delays between attempts, the time for them, and a key of which one job runs.
+//! The fields of a job that its worker handles: the delays between attempts, the total time for attempts, and a unique key
+//! for which only one job runs.
 
 use crate::fixture::{Fixture, SOON, job, kind, settings};
 use leasehold_core::{NewJob, Outcome, QueueName, Retry, State, Unique};
@@ -64,7 +65,7 @@ async fn no_attempt_is_scheduled_after_the_time_for_retries() {
     worker.stop().await;
 }
 
-/// Runs until the test lets it end. Counts how many run at once.
+/// Runs until the test lets it end. Counts how many run at the same time.
 #[derive(Default)]
 struct Alone {
     running: AtomicU32,

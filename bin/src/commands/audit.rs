@@ -1,4 +1,4 @@
-//! `leasehold audit`: who has changed what by hand.
+//! `leasehold audit`: prints the log of manual changes.
 
 use crate::{
     context::Context,

@@ -45,7 +45,8 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Fail
     Ok(if examined.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Doctor cannot see. A lock on a whole table is a frequent reason, and the session that holds the lock is worth its own words.
+/// Doctor cannot read the stores. A frequent reason is a lock on a whole table. Then the message names the session that holds
+/// the lock.
 async fn blind(store: &Store, error: &leasehold_reaper::Error, context: &Context) -> Failure {
     let locks: Vec<String> = store.table_locks().await.iter().map(ToString::to_string).collect();
     match locks.is_empty() {
@@ -54,7 +55,7 @@ async fn blind(store: &Store, error: &leasehold_reaper::Error, context: &Context
     }
 }
 
-/// What the error of a store means, as the other commands say it.
+/// The meaning of an error of a store, in the same text as in the other commands.
 fn in_plain_words(error: &leasehold_reaper::Error, context: &Context) -> String {
     let leasehold_reaper::Error::Store(failed) = error else { return error.to_string() };
     if let Some(of_postgres) = failed.source.downcast_ref() {

@@ -126,7 +126,7 @@ async fn many(flags: &JobFlags, context: &Context) -> Result<ExitCode, Failure> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// What became of a batch.
+/// The result for a batch.
 struct Sent {
     /// The numbers of the lines whose jobs do not exist, in order.
     not_accepted: Vec<u64>,
@@ -217,8 +217,8 @@ fn so_far(last_line: u64, held: u64) -> String {
     }
 }
 
-/// What to do when the connection was lost before the answer. A new id is made for each line that is sent again, so nobody may send
-/// lines again that were accepted.
+/// What to do when the connection was lost before the answer. A new id is made for each line that is sent again, so a user must
+/// not send accepted lines again.
 fn unknown(last_line: u64, lines: &[u64], first: JobId) -> String {
     let accepted = match last_line {
         0 => String::new(),

@@ -103,7 +103,7 @@ async fn shown(key: &str, context: &Context) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The pattern that holds for a key without a limit of its own: the longest one that fits.
+/// The pattern for a key without its own limit: the longest pattern that matches.
 fn pattern_of<'a>(key: &str, all: &'a [LimitRecord]) -> Option<&'a str> {
     let patterns = all.iter().map(|limit| limit.key.as_str());
     let fits = |pattern: &&str| pattern.strip_suffix('*').is_some_and(|start| key.starts_with(start));

@@ -35,7 +35,7 @@ pub(crate) struct Args {
 
 /// The roles, one for each part of the system.
 const ROLES: [&str; 5] = ["leasehold_owner", "leasehold_app", "leasehold_worker", API, "leasehold_reader"];
-/// The role that only a superuser, or a role that may create roles, adds to the others.
+/// The role that only a superuser, or a role that may create roles, can add.
 const API: &str = "leasehold_api";
 
 #[derive(Clone, Copy, Debug, Subcommand)]

@@ -1,5 +1,5 @@
-//! What a worker serves, as arguments of `worker`, `each` and `dev`: queues with slots, commands by kind, and the
-//! variables that commands get.
+//! The arguments of `worker`, `each` and `dev` that say what a worker serves: queues with slots, commands by kind,
+//! and the variables that commands get.
 
 use crate::{failure::Failure, times};
 use leasehold::{Kind, QueueName, Retry};

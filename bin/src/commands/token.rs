@@ -128,7 +128,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints the secret, which nobody can read again.
+/// Prints the secret, which cannot be shown again.
 fn shown_once(token: &TokenRecord, text: &TokenText, context: &Context) -> Result<(), Failure> {
     let mut answer = json!(token);
     answer["token"] = json!(text.expose());

@@ -67,7 +67,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         let Served::Kind(kind) = served else { continue };
         match (command_of(served), command_of(&Served::Any)) {
             (Some(_), _) => {}
-            // The command of every other kind also runs this kind, with delays of its own.
+            // The command of every other kind also runs this kind, but with its own delays.
             (None, Some((_, command))) => commands_by_kind.push((served.clone(), command.clone())),
             (None, None) => {
                 return Err(Failure::usage(format!(

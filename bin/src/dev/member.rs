@@ -77,7 +77,7 @@ impl Member {
     async fn mourn(&self, status: std::io::Result<ExitStatus>, failed: &mpsc::Sender<String>) {
         match status {
             Ok(status) if status.code() == Some(USAGE) => {
-                // Nobody listens any more if another process has failed before.
+                // The receiver has ended if another process has failed before.
                 let _ = failed.send(self.name.clone()).await;
             }
             Ok(status) => tracing::warn!(member = self.name, %status, "has ended; starting it again"),

@@ -17,10 +17,10 @@ const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// After this time without a restart, the next death of a server is the first one again.
 const OLD: Duration = Duration::from_secs(120);
-/// Connections for people and tools beside the fleet, such as `leasehold each`.
+/// Connections for people and for tools that are no part of the fleet, such as `leasehold each`.
 const CONNECTIONS_TO_SPARE: usize = 60;
 
-/// The private servers. There is none of a kind whose URL is set.
+/// The private servers. A server whose URL is set is not started.
 pub(super) struct Servers {
     pub(super) postgres: Option<Arc<Postgres>>,
     pub(super) redis: Option<Arc<Redis>>,
@@ -122,7 +122,7 @@ struct Restarts {
 }
 
 impl Restarts {
-    /// Whether the pause after the last start is over.
+    /// Whether the pause after the last start has ended.
     fn may_begin(&self) -> bool {
         self.last.is_none_or(|last| last.elapsed() >= self.pause)
     }

@@ -46,7 +46,7 @@ impl Undertaker {
     pub(super) async fn release(self) {
         let Self { mut shell, alive, .. } = self;
         drop(alive);
-        // The id belongs to our shell until we wait for it. An error means that the shell is gone.
+        // The id belongs to our shell until we wait for it. An error means that the shell has ended.
         let _ = shell.wait().await;
     }
 }

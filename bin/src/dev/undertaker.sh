@@ -1,8 +1,8 @@
 # Leads the process group of the fleet and waits on a pipe that `leasehold dev` holds open: when that
-# process has ended, however it did, this ends what is left of the group.
+# process has ended, for any reason, this script ends the remaining processes of the group.
 #
 # TERM lets workers give their jobs back; a second TERM skips their grace, so that they end the commands they
-# run; KILL is for what is left 10 s later, frozen processes among it.
+# run; KILL is for processes that are left 10 s later, including frozen processes.
 trap '' TERM INT HUP
 read -r _
 

@@ -73,7 +73,7 @@ impl<'a> Drawing<'a> {
             let branch = if depth == 0 { "" } else { "└─ " };
             let line = self.counted(&others);
             let _ = writeln!(self.text, "{indent}{branch}{line}");
-            // What depends on the jobs that are only counted.
+            // The jobs that depend on the jobs that are only counted.
             let below: Vec<JobId> =
                 others.iter().flat_map(|id| self.children.get(id).cloned().unwrap_or_default()).collect();
             let new: BTreeSet<JobId> = below.into_iter().filter(|id| !self.drawn.contains(id)).collect();

@@ -107,7 +107,7 @@ pub(crate) fn card(job: &JobRecord) -> String {
     out
 }
 
-/// What a job has to do with dead letters.
+/// The connections of a job with dead letters.
 pub(crate) fn letters(job: &JobRecord, letters: &[DeadLetter]) -> String {
     let line = |letter: &DeadLetter| {
         if letter.job == job.id {

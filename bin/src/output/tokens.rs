@@ -36,7 +36,7 @@ pub(crate) fn list(tokens: &[TokenRecord]) -> String {
     )
 }
 
-/// What a person should know who has just made or rotated a token.
+/// The advice for a person who has just made or rotated a token.
 pub(crate) fn remark(token: &TokenRecord) -> String {
     let end =
         token.expires_at.map_or_else(|| "does not expire".to_owned(), |at| format!("expires {}", human::from_now(at)));

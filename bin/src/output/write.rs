@@ -21,7 +21,8 @@ pub(crate) fn text(text: &str) -> Result<(), Failure> {
     if text.is_empty() { Ok(()) } else { line(text) }
 }
 
-/// The text with control characters written out. An error or a payload of a job may hold those that change a terminal.
+/// The text with control characters written out. An error or a payload of a job may contain control characters that
+/// change a terminal.
 fn visible(text: &str) -> Cow<'_, str> {
     let changes_terminal = |c: char| c.is_control() && c != '\n' && c != '\t';
     if !text.contains(changes_terminal) {

@@ -23,7 +23,7 @@ def test_an_enqueue_whose_answer_is_lost_makes_one_job(client: Client, proxy: Pr
     proxy.lose_answers(2)
     made = far.enqueue("k", queue=queue)
     assert proxy.lost == 2
-    # The second try finds the job of the first one. For the caller this call has made the job.
+    # The second try finds the job of the first one. The caller sees that this call has made the job.
     assert (made.inserted, made.state) == (True, "queued")
     assert [job.id for job in client.jobs(queue=queue)] == [made.id]
     proxy.lose_answers(1)

@@ -33,7 +33,7 @@ class _Real:
         self.client = client
 
     def wait_s(self, seconds: float) -> None:
-        # Time is what the case is about, and the real server has no other.
+        # The case tests time, and the time of the real server cannot be moved.
         time.sleep(seconds + 0.4)
 
 
@@ -283,7 +283,7 @@ def test_what_is_not_there(side: Side) -> None:
         side.client.batch(nobody)
 
 
-# What only the server in memory has.
+# Features that only the server in memory has.
 
 
 def test_drain_runs_handlers_in_virtual_time() -> None:

@@ -91,7 +91,7 @@ def test_a_handler_says_how_its_run_ends(workers: Workers, queue: str, isolation
     assert ends["error"].result() == "attempt 2" and ends["exit"].result() == "attempt 2"
     # A result that is no JSON is a failure of the run, and the worker lives.
     assert ends["nan"].result() == "attempt 2"
-    # Neither is a time that has passed or makes no sense, or a cancel that nobody has asked for.
+    # Neither is a time that has passed or makes no sense, or a cancel without a request.
     assert [ends[how].result() for how in ("late", "endless", "cancelled")] == ["attempt 2"] * 3
     trail = json.dumps(client.get(ends["error"].id).raw["trail"])
     assert "a fault of the handler" in trail and "RuntimeError" in trail

@@ -30,7 +30,7 @@ from typing import Any, Final, Literal, TypedDict, Union
 
 
 def without_prose(node: Any) -> Any:
-    """The description without texts for people, so that a better text is no difference."""
+    """The description without its prose, so that a change of a text does not count as a difference."""
     if isinstance(node, dict):
         return {
             name: without_prose(value)
@@ -41,7 +41,9 @@ def without_prose(node: Any) -> Any:
 
 
 def essence(description: dict[str, Any]) -> dict[str, Any]:
-    """What a client depends on: operations and schemas, without prose and without the version of the server."""
+    """The parts that a client depends on: operations and schemas, without prose and without the version of the
+    server.
+    """
     kept: dict[str, Any] = {
         "paths": without_prose(description["paths"]),
         "components": without_prose(description["components"]),
@@ -127,7 +129,7 @@ def module(description: dict[str, Any]) -> str:
 
 
 def merge(into: dict[str, Any], part: dict[str, Any], description: dict[str, Any]) -> None:
-    """Adds the fields of a part. The fields of alternatives are there or not."""
+    """Adds the fields of a part. The fields of alternatives are not required."""
     if "$ref" in part:
         merge(into, description["components"]["schemas"][part["$ref"].rsplit("/", 1)[1]], description)
     elif "oneOf" in part:

@@ -27,11 +27,11 @@ pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> 
     response
 }
 
-/// An answer with status 200 and an `ETag`; or 304 without a body, if the client has this answer.
+/// An answer with status 200 and an `ETag`; or 304 without a body, if the client already has this answer.
 pub(crate) fn ok_unless_known(headers: &HeaderMap, body: &impl Serialize) -> Response<Body> {
     let text = match serde_json::to_vec(body) {
         Ok(text) => text,
-        // Says what is wrong.
+        // The log gets the reason.
         Err(_) => return ok(body),
     };
     let digest: String = Sha256::digest(&text)[..16].iter().map(|byte| format!("{byte:02x}")).collect();
@@ -50,7 +50,7 @@ pub(crate) fn ok_unless_known(headers: &HeaderMap, body: &impl Serialize) -> Res
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         response.headers_mut().insert(ETAG, tag);
     }
-    // The answer belongs to one moment: a cache asks each time.
+    // The answer is only valid at this moment: a cache must ask each time.
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }

@@ -1,4 +1,4 @@
-//! What all requests share.
+//! The state that all requests share.
 
 use crate::{
     auth::Auth,
@@ -13,7 +13,7 @@ use leasehold_core::{Backoff, NamedJob, NewJob};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// Reads a job from the words of a line of `leasehold enqueue --stdin`; the error says what is wrong.
+/// Reads a job from the fields of a line of `leasehold enqueue --stdin`; the error describes the mistake.
 pub type ReadJob = fn(&str) -> Result<NewJob, String>;
 /// Reads a duration such as `10m`.
 pub type ReadDuration = fn(&str) -> Result<Duration, String>;
@@ -29,9 +29,9 @@ pub struct Settings {
     pub read_node: ReadNode,
     /// Reads a duration.
     pub read_duration: ReadDuration,
-    /// The lease of a claim that names none.
+    /// The lease of a claim that does not name a lease.
     pub lease: Duration,
-    /// The delays between the attempts of a job that says nothing about them.
+    /// The delays between the attempts of a job without a retry policy.
     pub backoff: Backoff,
     /// How webhooks are sent.
     pub webhooks: WebhookSettings,
@@ -47,7 +47,7 @@ struct Inner {
     settings: Settings,
     auth: Auth,
     dispatcher: Dispatcher,
-    /// The bodies that are read now, in KiB.
+    /// The room for the bodies that are being read, in KiB.
     bodies: Arc<Semaphore>,
     turns: Turns,
     /// An operation was made.
@@ -116,12 +116,13 @@ impl Api {
         Arc::clone(&self.0.bodies).acquire_many_owned(kib).await.ok()
     }
 
-    /// Ready when no other request of this process with this key is at work. The request is at work while it has the answer.
+    /// Waits until no other request of this process with this key is running. A request counts as running while it holds the
+    /// returned value.
     pub(crate) async fn turn_of(&self, key: &str) -> Turn {
         self.0.turns.wait(key).await
     }
 
-    /// What changes, for clients that watch.
+    /// The changes, for clients that watch.
     pub(crate) fn events(&self) -> &Arc<Hub> {
         &self.0.events
     }
@@ -131,17 +132,17 @@ impl Api {
         &self.0.operations
     }
 
-    /// Ready when the server stops: nobody waits any more.
+    /// Ready when the server stops, so that no request waits any longer.
     pub(crate) async fn stopping(&self) {
         self.0.dispatcher.stopping().await;
     }
 
-    /// Claims that wait get an empty answer, and no claim waits from now on.
+    /// Waiting claims get an empty answer, and no claim waits from now on.
     pub(crate) fn stop_waiting(&self) {
         self.0.dispatcher.stop_waiting();
     }
 
-    /// Gives back what the server still holds.
+    /// Gives back the runs and hints that the server still holds.
     pub(crate) async fn stop(&self) {
         self.0.dispatcher.stop().await;
     }

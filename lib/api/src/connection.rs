@@ -1,9 +1,9 @@
 //! One connection of a client: its socket with time limits, and the claimed jobs whose answer may not have arrived.
 //!
 //! Hyper says that an answer was written. It cannot say that the client got the answer: the bytes may lie in a buffer of a machine
-//! whose process has just died. So the server looks at how the connection ends. A client that sends another request, or
-//! that closes its end in order, has read the answers before. A client that dies, or closes its end with unread bytes, resets the
-//! connection: then the jobs of the last answers are released.
+//! whose process has just died. So the server observes how the connection ends. If a client sends another request, or closes its
+//! end properly, it has read all earlier answers. If a client dies, or closes its end with unread bytes, the connection is reset.
+//! Then the server releases the jobs of the last answers.
 
 use crate::{
     claim::HandedOver,
@@ -30,13 +30,14 @@ use tokio::{
 
 /// How many bytes one read of the socket takes.
 const READ_BYTES: usize = 16 * 1024;
-/// How long the server waits for the end of a connection that was told to close, before it believes that the client is well.
+/// How long the server waits for the end of a connection that was told to close, before it assumes that the client has the
+/// answer.
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
-/// How long a reset may take that follows the orderly end of the client's side: a dead client answers bytes with a reset.
+/// How long to wait for a reset after the orderly end of the client's side: a dead client answers bytes with a reset.
 const RESET_WITHIN: Duration = Duration::from_millis(100);
 const RESET_LOOK: Duration = Duration::from_millis(10);
 
-/// What the server knows about a connection.
+/// The state of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Connection {
     /// A request is being handled.
@@ -55,7 +56,7 @@ impl Connection {
         self.take().into_iter().for_each(HandedOver::keep);
     }
 
-    /// Whether the client has no request here, and has its last answer.
+    /// Whether the client has no open request, and has its last answer.
     pub(crate) fn is_idle(&self) -> bool {
         !self.is_busy.load(Ordering::Acquire) && !self.is_answering.load(Ordering::Acquire)
     }
@@ -128,14 +129,15 @@ async fn ends_in_order(socket: &TcpStream) -> bool {
     true
 }
 
-/// The socket of a connection, for hyper, or for TLS below hyper. The server keeps the socket, so that it can look at its end.
+/// The socket of a connection, for hyper, or for TLS below hyper. The server keeps the socket, so that it can observe how it
+/// ends.
 #[derive(Debug)]
 pub(crate) struct Io {
     socket: Arc<TcpStream>,
     connection: Arc<Connection>,
     /// When the head of the next request must be complete; `None` before its first byte.
     head: Option<Pin<Box<Sleep>>>,
-    /// When the client must have read something.
+    /// The time by which the client must have read something.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 

@@ -1,14 +1,14 @@
-//! What can go wrong before the first request.
+//! The errors before the first request.
 
 use std::{io, net::SocketAddr};
 
-/// Why nothing is served.
+/// The reason why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address cannot be bound.
     #[error("cannot listen on {address}: {source}")]
     Bind {
-        /// Where the process was to listen.
+        /// The address on which the process should listen.
         address: SocketAddr,
         /// Why the process cannot listen there.
         source: io::Error,

@@ -92,7 +92,7 @@ impl Code {
     fn retry_after_s(self) -> Option<u64> {
         match self {
             Self::Locked | Self::Unavailable | Self::OutcomeUnknown => Some(1),
-            // With jitter, so that refused clients do not return all at once.
+            // With jitter, so that refused clients do not all return at the same moment.
             Self::TooManyRequests => Some(rand::random_range(1..=5)),
             _ => None,
         }
@@ -176,7 +176,7 @@ impl Problem {
         self
     }
 
-    /// The same problem: what PostgreSQL or the client has refused names one of these words of the request.
+    /// The same problem, with a pointer: the message of PostgreSQL or of the client names one of these fields of the request.
     pub(crate) fn at_words(mut self, words: &[&str]) -> Self {
         for detail in self.details.iter_mut().filter(|detail| detail.pointer.is_empty()) {
             detail.pointer = pointer_in(&detail.message, words).unwrap_or_default();
@@ -253,7 +253,7 @@ impl Problem {
     }
 }
 
-/// The pointer of the first of these words in a message: `unique.fields needs …` is `/unique/fields`.
+/// The pointer of the first of these fields that a message names: for `unique.fields needs …` it is `/unique/fields`.
 pub(crate) fn pointer_in(message: &str, words: &[&str]) -> Option<String> {
     let is_part = |letter: char| letter.is_ascii_lowercase() || letter == '_' || letter == '.';
     let mut tokens = message.split(|letter: char| !is_part(letter)).map(|token| token.trim_matches('.'));

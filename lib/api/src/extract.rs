@@ -1,4 +1,5 @@
-//! What a handler gets from a request. The errors have the form of all errors; those of the framework are plain text.
+//! Extractors: the values that a handler gets from a request. Their errors have the common form of all errors; the errors of the
+//! framework would be plain text.
 
 use crate::{
     api::Api,
@@ -14,7 +15,7 @@ use futures_util::StreamExt;
 use std::{collections::BTreeMap, str::FromStr};
 use tokio::time::timeout;
 
-/// The body of a request: UTF-8 that says that it is JSON.
+/// The body of a request: UTF-8, with the content type of JSON.
 #[derive(Debug)]
 pub(crate) struct JsonText(pub(crate) String);
 
@@ -92,7 +93,7 @@ impl FromRequest<Api> for OptionalBody {
     }
 }
 
-/// Reads a body up to the bound. `length`: how long the body is, as far as is known.
+/// Reads a body up to the bound. `length`: the length of the body, if it is known.
 async fn read(body: axum::body::Body, length: usize) -> Result<Vec<u8>> {
     const FIRST_BYTES: usize = 64 * 1024;
     let mut bytes = Vec::with_capacity(length.min(FIRST_BYTES));
@@ -114,8 +115,8 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
 }
 
-/// Reads a body that is too large, and keeps nothing of it: most clients read no answer before they have sent everything. A body
-/// that turns out to be much too large or slow is cut off. One that says so itself is not read at all.
+/// Reads a body that is too large, and discards it: most clients read no answer before they have sent everything. If a body
+/// turns out to be much too large or slow, the connection is cut. If its header announces this, it is not read at all.
 async fn discard(body: axum::body::Body) {
     let mut stream = body.into_data_stream();
     let read = async {
@@ -127,7 +128,7 @@ async fn discard(body: axum::body::Body) {
             }
         }
     };
-    // Late or not, the answer is the same.
+    // The answer is the same if the timeout passes.
     let _ = timeout(BODY_WITHIN, read).await;
 }
 

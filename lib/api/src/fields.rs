@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use std::{collections::BTreeMap, ops::RangeInclusive, str::FromStr, time::Duration};
 
-/// The fields of an object that have not been read yet, and what is wrong with those that have.
+/// The fields of an object that have not been read yet, and the problems of the fields that have been read.
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
     prefix: String,
@@ -39,7 +39,7 @@ impl Fields {
         self.bad.push(Detail::new(format!("{}/{name}", self.prefix), code, message));
     }
 
-    /// Whether the field is there, also with the value `null`.
+    /// Whether the field is present, also with the value `null`.
     pub(crate) fn is_there(&self, name: &str) -> bool {
         self.left.contains_key(name)
     }
@@ -61,7 +61,7 @@ impl Fields {
         }
     }
 
-    /// A field that must be there.
+    /// A required field.
     pub(crate) fn required<T: DeserializeOwned>(&mut self, name: &str, wanted: &str) -> Option<T> {
         let is_there = self.left.get(name).is_some_and(|value| value.get() != "null");
         if !is_there {
@@ -103,7 +103,7 @@ impl Fields {
         self.number(name, bounds).map(Duration::from_millis)
     }
 
-    /// An array, if the field is there.
+    /// An array, if the field is present.
     pub(crate) fn array_if_any(&mut self, name: &str, most: usize) -> Option<Vec<Box<RawValue>>> {
         self.left.contains_key(name).then(|| self.array(name, most))
     }
@@ -132,17 +132,17 @@ impl Fields {
         self.array(name, most)
     }
 
-    /// Whether nothing bad was found so far.
+    /// Whether no problem was found so far.
     pub(crate) fn is_good(&self) -> bool {
         self.bad.is_empty()
     }
 
-    /// Adds what is wrong elsewhere in the request.
+    /// Adds a problem from another part of the request.
     pub(crate) fn add(&mut self, bad: impl IntoIterator<Item = Detail>) {
         self.bad.extend(bad);
     }
 
-    /// What is wrong, with the fields that nobody has asked for.
+    /// All problems, including unknown fields.
     pub(crate) fn into_details(mut self) -> Vec<Detail> {
         for name in std::mem::take(&mut self.left).into_keys() {
             let name = name.replace('~', "~0").replace('/', "~1");

@@ -99,7 +99,7 @@ pub(crate) async fn drain(
     OptionalBody(fields): OptionalBody,
 ) -> Result<Response> {
     fields.finish()?;
-    // Without Redis it is not known; then the drain of such a process changes nothing.
+    // Without Redis this is unknown. In this case the drain of another kind of worker changes nothing.
     let known = match api.handoff() {
         Some(handoff) => handoff.workers().await.unwrap_or_default(),
         None => Vec::new(),

@@ -2,7 +2,8 @@
 //! address, and the server asks for no token. With tokens, any `Host` is fine: a page of another site has no token.
 //!
 //! - A page of another site names its site in `Origin`, or the browser says `Sec-Fetch-Site: cross-site`.
-//! - A page whose own name leads to a loopback address is of the same site for the browser. Such a name stands in `Host`.
+//! - A page whose own host name resolves to a loopback address belongs to the same site for the browser. `Host` then contains
+//!   this name.
 
 use crate::{
     auth::Auth,

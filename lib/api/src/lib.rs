@@ -5,13 +5,13 @@
 //! - `server` accepts the connections of `leasehold api` and bounds what each may use; `connection` is one of them. `tls` has its
 //!   certificate.
 //! - `routes` has all paths. `jobs`, `groups` (graphs and batches), `queues` and `rules` (limits and schedules) are for
-//!   clients. `claim` and `runs` are for workers. `webhooks` tells other systems of ends of jobs. `operations` changes all jobs of a
-//!   filter. `events` tells clients what changes. `times` says how long jobs waited and ran. `scale` is for
-//!   autoscalers, and `keda` for KEDA, over gRPC. `api` is what all requests share.
+//!   clients. `claim` and `runs` are for workers. `webhooks` sends messages about ended jobs to other systems. `operations`
+//!   changes all jobs of a filter. `events` reports changes to clients. `times` says how long jobs waited and ran. `scale` is for
+//!   autoscalers, and `keda` for KEDA, over gRPC. `api` is the state that all requests share.
 //! - `auth` checks tokens and scopes. `guard` refuses web pages of other sites while there are no tokens.
 //! - `extract` and `fields` read requests, so that an error names every bad field. `errors` has the one form of errors.
 //!
-//! Nothing here decides about jobs: every verb is that of `lib/client` or of the stores.
+//! This crate does not decide about jobs: `lib/client` and the stores have all the verbs.
 
 #[cfg(feature = "v1")]
 mod answer;

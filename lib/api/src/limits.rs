@@ -12,7 +12,8 @@ pub(crate) const READS_WITHIN: Duration = Duration::from_secs(30);
 pub(crate) const IDLE_MAX: Duration = Duration::from_secs(75);
 /// The longest body, in bytes. A job has a payload of at most 1 MiB; a request may have many jobs.
 pub(crate) const BODY_MAX_BYTES: usize = 16 * 1024 * 1024;
-/// How much of a body that is too long the server reads before it cuts the connection. A body that says that it is longer is not read.
+/// How much of a body that is too long the server reads before it cuts the connection. A body whose header announces more is not
+/// read.
 pub(crate) const DISCARDED_MAX_BYTES: usize = 64 * 1024 * 1024;
 /// The bodies that are read at the same time, in bytes. A request waits until its body has room.
 pub(crate) const BODIES_MAX_BYTES: usize = 256 * 1024 * 1024;

@@ -4,7 +4,7 @@ use crate::api::Api;
 use leasehold_telemetry::{Collector, DescriptorEncoder, exposition::gauge};
 use std::fmt;
 
-/// Counts what waits in this server.
+/// Counts the waiting claims of this server.
 #[derive(Clone, Debug)]
 pub struct Measures(Api);
 

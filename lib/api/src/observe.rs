@@ -16,7 +16,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// What probes and Prometheus ask for again and again.
+/// The paths that probes and Prometheus request all the time.
 const UNTRACED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 /// The longest id that a client may give a request, in bytes.
 const REQUEST_ID_MAX_BYTES: usize = 128;
@@ -48,8 +48,8 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
     response
 }
 
-/// The span of a request. `None`: traces are off, or the request only asks whether the process is well. In a box, because it would make
-/// every request larger.
+/// The span of a request. `None`: traces are off, or the request is only a health check. In a box, because it would make every
+/// request larger.
 fn begin_span(request: &Request) -> Option<Box<RequestSpan>> {
     if !is_on() {
         return None;

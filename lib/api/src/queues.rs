@@ -1,4 +1,4 @@
-//! Queues: list them, pause and resume them, set what they do, empty them; and the numbers of all.
+//! Queues: list them, pause and resume them, change their settings, empty them; and the numbers of all queues.
 
 use crate::{
     answer::{ok, ok_unless_known},
@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 const KEEP_DAYS_MAX: u64 = 36_500;
 const KEY_MAX_BYTES: usize = leasehold_core::KEY_MAX_BYTES;
 const WEIGHT: std::ops::RangeInclusive<f64> = 0.001..=1000.0;
-/// How many jobs one request cancels at most: so many take some seconds.
+/// The most jobs that one request cancels: this takes some seconds.
 const PURGE_MAX: usize = 100_000;
 
 /// A queue that has jobs or settings.

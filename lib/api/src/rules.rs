@@ -1,4 +1,4 @@
-//! Limits and schedules: what is set once and holds for many jobs.
+//! Limits and schedules: rules that are set once and hold for many jobs.
 
 use crate::{
     answer::ok,
@@ -225,7 +225,7 @@ pub(crate) async fn schedules(State(api): State<Api>) -> Result<Response> {
 
 async fn shown(api: &Api, name: &ScheduleName) -> Result<Response> {
     let schedule = api.client().schedule(name).await?.ok_or_else(|| no_schedule(name))?;
-    // A row that this program cannot read has no next ticks.
+    // For a row that this program cannot read, no next ticks are shown.
     let next = upcoming(&schedule, TICKS_SHOWN).unwrap_or_default();
     Ok(ok(&Shown { schedule, next }))
 }

@@ -81,7 +81,7 @@ pub(crate) async fn scale(
     Ok(ok(&Scale { demand, suggested_replicas }))
 }
 
-/// Whatever a store's failure is, the demand is not known.
+/// After any failure of a store, the demand is not known.
 fn unknown(error: ClientError) -> Problem {
     match error {
         ClientError::Store(error) => {

@@ -90,7 +90,7 @@ impl Server {
         self.address
     }
 
-    /// Serves until `stop`, then ends requests in flight. `now` ends them at once.
+    /// Serves until `stop`, then lets requests in flight end. `now` ends them immediately.
     pub async fn run(self, api: Api, vitals: Vitals, stop: CancellationToken, now: CancellationToken) {
         let Self { listener, address, tls } = self;
         if tls.is_none() && !address.ip().is_loopback() {
@@ -131,7 +131,7 @@ impl Server {
     }
 }
 
-/// What all connections share.
+/// The state that all connections share.
 #[derive(Clone)]
 struct Served {
     router: Router,

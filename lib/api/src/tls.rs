@@ -1,7 +1,7 @@
 //! TLS of the server: a certificate chain and a key in files, which are read again when they change.
 //!
-//! Programs that renew certificates write the two files one after the other. A pair that does not match, and a file that cannot be read,
-//! are logged once, and the pair before stays in use.
+//! Programs that renew certificates write the two files one after the other. A pair that does not match, and a file that cannot
+//! be read, are logged once, and the previous pair stays in use.
 
 use rustls::{
     ServerConfig,
@@ -78,7 +78,7 @@ impl Contents {
     }
 }
 
-/// The cryptography of this program, whatever a dependency makes the default of the process.
+/// The cryptography provider of this program. It does not depend on the default that a dependency sets for the process.
 fn provider() -> CryptoProvider {
     ring::default_provider()
 }
@@ -87,7 +87,7 @@ impl Tls {
     /// Reads the certificate chain and the key, both in the form of PEM.
     ///
     /// # Errors
-    /// A file cannot be read, or the key is not that of the certificate.
+    /// A file cannot be read, or the key does not belong to the certificate.
     pub fn load(cert: &Path, key: &Path) -> Result<Self, TlsError> {
         let files = Files { cert: cert.to_owned(), key: key.to_owned() };
         let current = Arc::new(Current(RwLock::new(Arc::new(files.read()?.pair()?))));
@@ -105,7 +105,7 @@ impl Tls {
 
     /// Reads the files again whenever they change. Never ends.
     pub(crate) async fn watch(self) {
-        // What was tried last, so that a bad pair is logged once.
+        // The last pair that was tried, so that a bad pair is logged once.
         let mut tried = self.files.read().ok();
         loop {
             sleep(LOOK).await;

@@ -1,4 +1,4 @@
-//! Requests with the same key, one after another.
+//! Runs requests with the same key one after another.
 
 use std::{
     collections::HashMap,
@@ -39,7 +39,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let mut locks = locked(&self.locks);
         drop(self.guard.take());
-        // One reference is that of the map: nobody else waits.
+        // The only reference is the one in the map: no other request waits.
         if locks.get(&self.key).is_some_and(|lock| Arc::strong_count(lock) == 1) {
             locks.remove(&self.key);
         }

@@ -1,5 +1,6 @@
--- floor_make: the empty table of the floor. It has three time columns and one state column, the minimum of a queue.
--- Half of each page is free, so that both updates of a row stay on the row's page and do not touch the index.
+-- floor_make: the empty table of the floor. It has three time columns and one state column, which is the minimum for
+-- a queue. Half of each page is free, so that both updates of a row stay on the row's page and do not touch the
+-- index.
 --
 -- Guard:      none: the leftovers of an earlier run are dropped.
 DROP SCHEMA IF EXISTS leasehold_floor CASCADE;

@@ -1,10 +1,10 @@
-//! The cost of a job: what was spent while jobs were measured, divided by the number of jobs.
+//! The cost of a job: the resources that were used during a measurement, divided by the number of jobs.
 
 use crate::memory::RedisMemory;
 use serde::{Deserialize, Serialize};
 use std::ops::AddAssign;
 
-/// What was spent between two readings. `None`: this CPU time cannot be seen from here.
+/// The resources that were used between two readings. `None`: this CPU time cannot be seen from here.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Spent {
     /// Bytes of write-ahead log.
@@ -39,7 +39,7 @@ impl AddAssign for Spent {
 /// The cost of a job. CPU in µs for each job, which equals ms for each thousand jobs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Costs {
-    /// Transactions of PostgreSQL, including those of connections, reapers and meters.
+    /// Transactions of PostgreSQL, including the transactions of connections, reapers and meters.
     pub transactions_per_job: f64,
     /// Bytes of write-ahead log.
     pub wal_bytes_per_job: f64,
@@ -58,7 +58,7 @@ pub struct Costs {
 }
 
 impl Costs {
-    /// Divides what was spent by the number of jobs. Memory is not divided.
+    /// Divides the used resources by the number of jobs. Memory is not divided.
     #[must_use]
     pub fn per_job(spent: &Spent, transactions: u64, jobs: u64) -> Self {
         let jobs = jobs.max(1) as f64;

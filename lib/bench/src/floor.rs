@@ -20,7 +20,7 @@ use tokio::sync::{Mutex, mpsc};
 /// Jobs in a batch, and in-flight batches of the producer: the same as in measurements of queues.
 const BATCH: u64 = 500;
 const IN_FLIGHT: usize = 4;
-/// A payload as small as that of jobs that do nothing.
+/// A payload as small as the payload of jobs that do nothing.
 const PAYLOAD: &str = "null";
 
 /// The floor on one server.
@@ -33,7 +33,7 @@ pub struct Floor {
 type Ids = Vec<i64>;
 
 impl Floor {
-    /// Creates the floor's table in a schema of its own. `consumers`: the number of connections that claim and finish.
+    /// Creates the floor's table in a separate schema. `consumers`: the number of connections that claim and finish.
     ///
     /// # Errors
     /// PostgreSQL does not answer or refuses.
@@ -121,7 +121,7 @@ impl Floor {
         let batches = (0..jobs).step_by(BATCH as usize).map(|first| Ok(BATCH.min(jobs - first)));
         let to = &to;
         let sending = stream::iter(batches).try_for_each_concurrent(IN_FLIGHT, |count| async move {
-            // The receiver is gone only after it has failed, and that error is reported.
+            // The receiver ends only after it has failed, and its error is reported.
             let _ = to.send(self.insert(count).await?);
             Ok(())
         });

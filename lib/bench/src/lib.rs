@@ -1,5 +1,5 @@
-//! What a measurement needs besides the queue: meters of the cost of a run on both servers and in its processes, and
-//! the physical floor, the minimum that a queue on PostgreSQL must write.
+//! Tools for measurements: meters of the cost of a run on both servers and in its processes, and the physical floor,
+//! the minimum that a queue on PostgreSQL must write.
 //!
 //! This crate does not know the queue: neither its schema nor its keys. Each statement is a file in `sql/`.
 

@@ -53,7 +53,7 @@ impl RedisMemoryWatch {
         Ok(Self { stop, looking })
     }
 
-    /// Stops sampling. Returns what was seen.
+    /// Stops sampling. Returns the measured values.
     ///
     /// # Errors
     /// Redis did not answer during the measurement.

@@ -104,7 +104,7 @@ impl Meter {
 }
 
 impl Reading {
-    /// What was spent since an earlier reading.
+    /// The resources that were used since an earlier reading.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Spent {
         let more = |now: Option<f64>, before: Option<f64>| Some((now? - before?).max(0.0));

@@ -1,4 +1,4 @@
-//! What the kernel knows about processes, from `/proc`. On a system without `/proc` the answers are `None`.
+//! Reads the kernel's data about processes from `/proc`. On a system without `/proc` the answers are `None`.
 
 use std::fs;
 

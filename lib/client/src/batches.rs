@@ -6,11 +6,11 @@ use leasehold_store::{Batch, BatchSeal, Locked, LockedOut, Sealed, Store};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The pause before the second look of a wait. The pause doubles with each look, up to [`LOOK_MAX`].
+/// The pause before the second read of a wait. The pause doubles with each read, up to [`LOOK_MAX`].
 const LOOK_MIN: Duration = Duration::from_millis(20);
 const LOOK_MAX: Duration = Duration::from_millis(500);
 
-/// What the cancel of a batch did.
+/// The result of the cancel of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CancelledBatch {
     /// Jobs that are cancelled.
@@ -75,7 +75,7 @@ impl Client {
     }
 
     /// Cancels the live jobs of a batch, as [`Client::cancel`] does. Returns how many jobs this call has cancelled, and how
-    /// many run and are told to stop.
+    /// many running jobs were told to stop.
     ///
     /// # Errors
     /// [`Error::Locked`] if open transactions of other sessions hold some of the jobs; all others are cancelled. Or PostgreSQL
@@ -89,7 +89,7 @@ impl Client {
         Err(Error::Locked(Box::new(LockedOut { doing, held, accepted: Vec::new() })))
     }
 
-    /// The same, but a job that stays locked is no error.
+    /// The same, but a job that stays locked is not an error.
     ///
     /// # Errors
     /// PostgreSQL fails. The jobs before are cancelled.
@@ -97,7 +97,7 @@ impl Client {
         let limit = i64::try_from(BATCH_MAX).unwrap_or(i64::MAX);
         let mut done = CancelledBatch::default();
         let mut after: Option<JobId> = None;
-        // A transaction that holds jobs of several pages is waited for once.
+        // If one transaction holds jobs of several pages, the call waits for it only once.
         let mut since = None;
         loop {
             let store = self.batch_store()?;
@@ -119,7 +119,7 @@ impl Client {
     }
 }
 
-/// Refuses the name of a batch that no batch can have.
+/// Refuses an invalid name of a batch.
 ///
 /// # Errors
 /// What is wrong with the name.

@@ -1,5 +1,5 @@
-//! Changes all jobs that a filter chooses, one page after another. Each page is a short transaction of its own. So the work can
-//! stop after any page, and go on later.
+//! Changes all jobs that a filter chooses, one page after another. Each page is a separate short transaction. So the work can
+//! stop after any page, and continue later.
 
 use crate::{Client, Error};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -12,23 +12,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many jobs one statement looks at: some milliseconds of work.
+/// How many jobs one statement reads: some milliseconds of work.
 pub(crate) const PAGE: i64 = 1_000;
-/// The same, while few of the jobs are chosen: a table of a million jobs is read in a hundred statements. If then all of a page are
-/// chosen, one statement changes so many jobs, in about a second.
+/// The same, while the filter chooses few jobs: a table of a million jobs is read in a hundred statements. If the filter then
+/// chooses all jobs of a page, one statement changes 10,000 jobs, in about a second.
 const PAGE_MAX: i64 = 10_000;
-/// For how long the jobs that were locked are tried again at the end while none of them is free, and the pause between two tries.
+/// At the end, the jobs that were locked are tried again. If no job becomes free within this time, the change gives up. And
+/// the pause between two tries.
 pub(crate) const LOCKED_FOR: Duration = Duration::from_secs(5);
 pub(crate) const LOCKED_PAUSE: Duration = Duration::from_millis(100);
 
-/// How far a bulk change has come. It can be stored, and the change can go on from it.
+/// The progress of a bulk change. A stored cursor lets the change continue later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BulkCursor {
-    /// Only jobs that were enqueued at this time or before are changed. So the end does not run away from the work.
+    /// Only jobs that were enqueued at this time or before are changed. So new jobs cannot make the work endless.
     pub(crate) until: DateTime<Utc>,
     /// The part of the work: live jobs first, then finished jobs of one state after another.
     part: usize,
-    /// The last job that was looked at.
+    /// The last job that was read.
     pub(crate) after: Option<JobId>,
     /// When this job was enqueued, if it has finished.
     pub(crate) after_at: Option<DateTime<Utc>>,
@@ -43,17 +44,17 @@ pub struct Bulk {
     pub(crate) cursor: BulkCursor,
     /// Jobs to revive that were found behind the cursor.
     found: Vec<JobId>,
-    /// Where the cursor goes when these jobs are revived.
+    /// The next cursor, for the time when these jobs are revived.
     next: Option<BulkCursor>,
     /// Jobs that other sessions had locked.
     pub(crate) locked: Vec<JobId>,
     pub(crate) locked_since: Option<Instant>,
     step_max: usize,
-    /// How many jobs the next statement looks at.
+    /// How many jobs the next statement reads.
     page: i64,
 }
 
-/// What one step of a bulk change did.
+/// The result of one step of a bulk change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct BulkStep {
     /// Jobs that were cancelled, revived, or have their new place.
@@ -64,7 +65,7 @@ pub struct BulkStep {
     pub unique_key_taken: u64,
 }
 
-/// Where to look for jobs.
+/// Where to search for jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     Live,
@@ -79,7 +80,7 @@ impl Bulk {
         self
     }
 
-    /// How far the change has come. Work behind the cursor may have been done already; to do it again changes nothing.
+    /// The cursor of the change. Some work behind the cursor may already be done; to do it again changes nothing.
     #[must_use]
     pub const fn cursor(&self) -> &BulkCursor {
         &self.cursor
@@ -118,7 +119,7 @@ impl Bulk {
     }
 }
 
-/// How many jobs the next statement looks at, after one that looked at `page` jobs and chose some of them.
+/// How many jobs the next statement reads, after a statement that read `page` jobs and chose some of them.
 fn next_page(page: i64, chosen: u64) -> i64 {
     let is_rare = i64::try_from(chosen).is_ok_and(|chosen| chosen <= page / 20);
     if is_rare { (page * 2).min(PAGE_MAX) } else { PAGE }
@@ -162,7 +163,7 @@ impl Client {
         Ok(Bulk { cursor, ..self.bulk(action, filter).await? })
     }
 
-    /// How many jobs a change would be made to, by queue, kind and state. Changes nothing.
+    /// How many jobs a change would affect, by queue, kind and state. Changes nothing.
     ///
     /// # Errors
     /// PostgreSQL fails.
@@ -173,7 +174,7 @@ impl Client {
     /// Does the next part of a change: one page. `None`: the change is complete, except for [`Bulk::locked`].
     ///
     /// # Errors
-    /// PostgreSQL fails. The steps before are done. The call can be made again.
+    /// PostgreSQL fails. The earlier steps are done. The call can be repeated.
     pub async fn bulk_step(&self, bulk: &mut Bulk) -> Result<Option<BulkStep>, Error> {
         if !bulk.found.is_empty() {
             return self.revive_found(bulk).await.map(Some);

@@ -77,7 +77,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Invalid`] if the only job is invalid, [`Error::InvalidOf`] if one of several is; then no job is sent.
-    /// Otherwise the batches before the one that failed are accepted. When a connection is lost, the batch is sent
+    /// Otherwise the batches before the failed batch are accepted. When a connection is lost, the batch is sent
     /// again under the same ids, a few times. When open transactions of other sessions hold ids or unique keys for
     /// longer than `database.lock_timeout_ms`, the error is [`Error::Locked`], and all other jobs are accepted.
     pub async fn enqueue_many(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
@@ -180,7 +180,7 @@ impl Client {
         }
     }
 
-    /// Brings parked jobs of a queue into the line, as far as fair shares say. This only saves time: a reaper does the same.
+    /// Brings parked jobs of a queue into the line, as far as fair shares allow. This only saves time: a reaper does the same.
     async fn admit_fair(&self, queue: &QueueName, mut keys: Vec<String>) {
         keys.sort_unstable();
         keys.dedup();
@@ -190,7 +190,7 @@ impl Client {
         }
     }
 
-    /// Pushes hints for jobs of a queue that have come into the line, and forgets those of jobs that have left it.
+    /// Pushes hints for jobs of a queue that have come into the line, and removes the hints of jobs that have left the line.
     pub(crate) async fn tell_of_admitted(&self, queue: &QueueName, admitted: &[Waiting]) {
         let Some(hints) = &self.hints else { return };
         let gone: Vec<JobId> = admitted.iter().filter(|job| !job.is_in_line).map(|job| job.id).collect();
@@ -207,7 +207,7 @@ impl Client {
 
     /// Waits until a job of any kind has reached its end: succeeded, dead or cancelled.
     ///
-    /// Hears over Redis when the job has ended. Also polls PostgreSQL, at intervals that grow to half a second, because a
+    /// Learns over Redis when the job has ended. Also polls PostgreSQL, at intervals that grow to half a second, because a
     /// message can be lost. All waits of one client share one subscription and their statements.
     ///
     /// # Errors
@@ -215,7 +215,7 @@ impl Client {
     pub async fn wait_finished(&self, id: JobId, timeout: Duration) -> Result<Finished, Error> {
         match tokio::time::timeout(timeout, self.waiter.wait(id)).await {
             Ok(finished) => finished,
-            // The job may have finished since the last look.
+            // The job may have finished since the last read.
             Err(_) => match self.store.job(id).await? {
                 None => Err(Error::NoSuchJob(id)),
                 Some(JobRecord { state, result, last_error, .. }) if state.is_final() => {
@@ -267,8 +267,8 @@ impl Client {
         Ok(Some(Explanation::of(&Facts { moment, position, workers, last_served, parents, hint })))
     }
 
-    /// Cancels jobs: waiting jobs end at once; the workers of running jobs are told to stop. An id that belongs to no
-    /// job is not in the answer.
+    /// Cancels jobs: waiting jobs end immediately; the workers of running jobs are told to stop. An id that belongs to no job is
+    /// not in the answer.
     ///
     /// # Errors
     /// PostgreSQL fails.
@@ -279,8 +279,8 @@ impl Client {
         Ok(answers)
     }
 
-    /// Puts finished jobs back into the line with all their attempts, and scheduled jobs at once. Jobs in other states,
-    /// and ids that belong to no job, are not in the answer.
+    /// Puts finished jobs back into the line with all their attempts. Also puts scheduled jobs into the line immediately. Jobs
+    /// in other states, and ids that belong to no job, are not in the answer.
     ///
     /// # Errors
     /// PostgreSQL fails, or a live job has taken the unique key of one of the jobs.
@@ -295,8 +295,8 @@ impl Client {
         Ok(answers)
     }
 
-    /// Pauses a queue: none of its jobs is claimed until the queue is resumed; running jobs continue. Returns whether
-    /// that changed anything.
+    /// Pauses a queue: no job of the queue is claimed until the queue is resumed; running jobs continue. Returns whether that
+    /// changed anything.
     ///
     /// # Errors
     /// PostgreSQL fails.
@@ -306,14 +306,14 @@ impl Client {
         Ok(changed)
     }
 
-    /// Sets what one point of priority is worth in this queue: the waiting time that it replaces. Moves the waiting jobs and
+    /// Sets the priority step of this queue: the waiting time that one point of priority is worth. Moves the waiting jobs and
     /// returns how many it moved.
     ///
     /// # Errors
     /// PostgreSQL fails.
     pub async fn set_priority_step(&self, queue: &QueueName, step: Duration) -> Result<u64, Error> {
         let moved = self.store.set_priority_step(queue, step).await;
-        // Also if some jobs are locked: all others have moved.
+        // The hints are removed even if some jobs are locked, because all other jobs have moved.
         if let Some(hints) = &self.hints
             && moved.as_ref().map_or(true, |moved| *moved > 0)
         {
@@ -332,8 +332,9 @@ impl Client {
         Ok(changed)
     }
 
-    /// Pauses a kind in a queue: none of its jobs is claimed in this queue until the kind is resumed; running jobs, and jobs of other
-    /// kinds, continue. Neither the queue nor the kind needs to have a job. Returns whether that changed anything.
+    /// Pauses a kind in a queue: no job of the kind is claimed in this queue until the kind is resumed. Running jobs continue,
+    /// and jobs of other kinds are claimed. Neither the queue nor the kind needs to have a job. Returns whether that changed
+    /// anything.
     ///
     /// # Errors
     /// PostgreSQL fails.
@@ -361,8 +362,8 @@ impl Client {
         Ok(self.store.paused_kinds(queue).await?)
     }
 
-    /// Pushes the hints of the first jobs of a kind that was just resumed, so that workers need not wait for a tick of a reaper. The
-    /// tick fills the head with the others.
+    /// Pushes the hints of the first jobs of a kind that was just resumed, so that workers need not wait for a tick of a reaper.
+    /// The next tick of the reaper fills the head with the other jobs.
     async fn push_first(&self, queue: &QueueName, kind: &Kind) {
         let Some(hints) = &self.hints else { return };
         let stretch = Stretch { kind: kind.clone(), scan_start: None };
@@ -417,11 +418,11 @@ pub(crate) fn may_have_been_written(error: &leasehold_ports::Error) -> bool {
     let source = match error.source.downcast_ref() {
         Some(leasehold_store::Error::Sql { source, .. }) => source,
         Some(other) => return matches!(other, leasehold_store::Error::InPart { .. }),
-        // Other stores do not say.
+        // Other stores do not report this.
         None => return true,
     };
     match source {
-        // The server has refused the statement, unless the server was stopped meanwhile.
+        // The server has refused the statement, unless it was stopped during the call.
         sqlx::Error::Database(said) => {
             said.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08"))
         }

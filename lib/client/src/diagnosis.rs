@@ -1,4 +1,4 @@
-//! What an error of a server means, and what to do about it, in one line without secrets.
+//! Explains an error of a server, and the remedy, in one line without secrets.
 
 use crate::Config;
 use secrecy::ExposeSecret;
@@ -32,7 +32,7 @@ impl ServerAddress {
 }
 
 impl Config {
-    /// What is wrong with PostgreSQL, and what to do.
+    /// The problem of PostgreSQL, and the remedy.
     #[must_use]
     pub fn explain_store(&self, error: &leasehold_store::Error) -> String {
         let (doing, source) = match error {
@@ -93,7 +93,7 @@ impl Config {
         }
     }
 
-    /// What is wrong with Redis, and what to do.
+    /// The problem of Redis, and the remedy.
     #[must_use]
     pub fn explain_handoff(&self, error: &leasehold_handoff::Error) -> String {
         let server = ServerAddress::of(self.redis.url.as_ref().map_or("", |url| url.expose_secret()));
@@ -161,7 +161,7 @@ fn one_line(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// The error line of a Redis that has reached its maxclients is lost, because Redis closes the connection at once.
+    /// The error line of a Redis that has reached its maxclients is lost, because Redis closes the connection immediately.
     #[test]
     fn a_redis_that_closes_new_connections_is_told_from_one_that_is_not_there() {
         for said in [

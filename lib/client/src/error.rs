@@ -1,4 +1,4 @@
-//! What can go wrong for a program that uses Leasehold.
+//! The errors for a program that uses Leasehold.
 
 use crate::{Config, ConfigError};
 use leasehold_core::{InvalidBulk, InvalidGraph, InvalidJob, InvalidName, JobId};
@@ -7,7 +7,7 @@ use leasehold_schedule::InvalidTiming;
 use leasehold_store::LockedOut;
 use std::{error::Error as StdError, fmt, io, net::SocketAddr, sync::Arc};
 
-/// What went wrong, and what was being done.
+/// The cause of the error, and the failed action.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -20,11 +20,11 @@ pub enum Error {
     /// One of several jobs is invalid. Nothing was changed.
     #[error("job {} of {of}: {source}", .nth + 1)]
     InvalidOf {
-        /// The place of the job among them, from 0.
+        /// The index of the job among them, from 0.
         nth: usize,
         /// How many jobs there are.
         of: usize,
-        /// What is wrong with it.
+        /// The problem of the job.
         source: InvalidJob,
     },
     /// A graph is invalid. Nothing was changed.
@@ -39,7 +39,7 @@ pub enum Error {
     /// The client is of a queue in memory, which has no batches.
     #[error("batches need PostgreSQL; this client is of a queue in memory")]
     NoBatches,
-    /// The time of a wait was over before all jobs of the batch had ended.
+    /// The timeout of a wait passed before all jobs of the batch had ended.
     #[error("the batch {0:?} has live jobs, and the time is over")]
     BatchTimedOut(String),
     /// The filter of a bulk change cannot be used. Nothing was changed.
@@ -113,10 +113,10 @@ pub enum Error {
     /// The job that was waited for was cancelled.
     #[error("{0} was cancelled")]
     Cancelled(JobId),
-    /// The job did not finish before the timeout of the wait. The job goes on.
+    /// The job did not finish before the timeout of the wait. The job continues.
     #[error("{0} has not finished in time; the job continues")]
     TimedOut(JobId),
-    /// The address where a worker or a reaper is to serve its health cannot be bound.
+    /// The address where a worker or a reaper should serve its health cannot be bound.
     #[error("cannot listen on {address}: {source}")]
     Listen {
         /// The address.
@@ -124,7 +124,7 @@ pub enum Error {
         /// Why it cannot be bound.
         source: io::Error,
     },
-    /// A worker was built that could do nothing, or the program is shutting down.
+    /// The built worker has no queue or no handler, or the program is shutting down.
     #[error("{0}")]
     Worker(&'static str),
 }
@@ -134,12 +134,12 @@ pub enum Error {
 #[derive(Clone, Debug)]
 pub struct StoreError(Arc<Cause>);
 
-/// Which store failed, and how.
+/// The store that failed, and its error.
 #[derive(Debug)]
 enum Cause {
     Postgres(leasehold_store::Error),
     Redis(leasehold_handoff::Error),
-    /// Of a store that is neither, such as a store in memory.
+    /// An error of another store, such as a store in memory.
     Other(leasehold_ports::Error),
 }
 
@@ -154,7 +154,7 @@ impl StoreError {
         }
     }
 
-    /// Whether the caller is wrong and not the store: an invalid job, a malformed URL.
+    /// Whether the mistake is the caller's and not the store's: an invalid job, a malformed URL.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match &*self.0 {
@@ -166,7 +166,7 @@ impl StoreError {
         }
     }
 
-    /// Whether an open transaction of another session was in the way for longer than the call waits.
+    /// Whether an open transaction of another session blocked the call for longer than the call waits.
     #[must_use]
     pub fn may_be_locked(&self) -> bool {
         matches!(&*self.0, Cause::Postgres(error) if error.may_be_locked())
@@ -181,7 +181,7 @@ impl StoreError {
         }
     }
 
-    /// What PostgreSQL says about a value that it refuses: the caller is wrong.
+    /// PostgreSQL's message about a value that it refuses: the mistake is the caller's.
     #[must_use]
     pub fn refused_value(&self) -> Option<String> {
         match &*self.0 {
@@ -282,7 +282,7 @@ impl From<leasehold_handoff::Error> for Error {
 }
 
 impl Error {
-    /// Whether the caller is wrong and not a store: a setting, an invalid job, a malformed name.
+    /// Whether the mistake is the caller's and not a store's: a setting, an invalid job, a malformed name.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {

@@ -20,8 +20,8 @@ impl Client {
         Ok(moved)
     }
 
-    /// Sets how much of a queue a fair key gets, compared with the other keys, from 0.001 to 1000. Keys without a weight have 1. The
-    /// backlog follows at once.
+    /// Sets the weight of a fair key: its part of the queue compared with the other keys, from 0.001 to 1000. Keys without a
+    /// weight have the weight 1. The backlog changes its order immediately.
     ///
     /// # Errors
     /// The weight is not valid, or PostgreSQL fails.
@@ -36,8 +36,8 @@ impl Client {
         Ok(())
     }
 
-    /// Pauses a fair key in a queue: none of its jobs starts until it is resumed; running jobs, and jobs of other keys, continue. The key
-    /// needs no job. Returns whether that changed anything.
+    /// Pauses a fair key in a queue: no job of the key starts until the key is resumed. Running jobs continue, and jobs of other
+    /// keys start. The key needs no job. Returns whether that changed anything.
     ///
     /// # Errors
     /// The fair keys of the queue are only labels, or PostgreSQL fails.

@@ -16,10 +16,11 @@ const ATTEMPTS: u32 = 6;
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 
 impl Client {
-    /// As [`Client::enqueue_graph`], for a request with a key: a request that is sent again gets the answer of the first one, for a day.
+    /// Like [`Client::enqueue_graph`], for a request with a key: for a day, a request that is sent again gets the answer of the
+    /// first request.
     ///
     /// # Errors
-    /// As [`Client::enqueue_graph`].
+    /// See [`Client::enqueue_graph`].
     pub async fn enqueue_graph_once(&self, graph: Vec<NamedJob>, key: &OnceKey) -> Result<Once, Error> {
         let jobs = resolve_graph(graph)?;
         self.enqueue_once(&jobs, Some(key)).await

@@ -1,5 +1,5 @@
 //! Sends hints and notices to Redis while Redis answers. Everything here only makes jobs start sooner: the next fill of the
-//! head finds a job without a hint. So nothing here may fail a call or delay a call for long.
+//! head finds a job without a hint. So an error here must not fail a call, and must not delay a call for long.
 
 use leasehold_core::{JobId, QueueName};
 use leasehold_ports::{ClientHead, Error, Hint, Notice};
@@ -10,12 +10,12 @@ use std::{
 };
 use tokio::{sync::mpsc, time::Instant};
 
-/// How long one call may wait for Redis. A healthy one answers within a few milliseconds.
+/// How long one call may wait for Redis. A healthy Redis answers within a few milliseconds.
 const PATIENCE: Duration = Duration::from_millis(250);
 /// The pause after a failure of Redis. After the pause one call tries again.
 const REST: Duration = Duration::from_secs(1);
 
-/// Redis, as far as a client uses Redis.
+/// The calls of a client to Redis.
 pub(crate) struct HintSender {
     head: Arc<dyn ClientHead>,
     resting_until: Mutex<Option<Instant>>,
@@ -36,7 +36,7 @@ impl HintSender {
         self.tell("place", self.head.place(queue, moved)).await
     }
 
-    /// Forgets the hints of cancelled jobs: in the head they would take the places of other jobs.
+    /// Removes the hints of cancelled jobs: in the head they would use the room of other hints.
     pub(crate) async fn forget(&self, queue: &QueueName, ids: &[JobId]) -> bool {
         let members: Vec<Vec<u8>> = ids.iter().map(|id| id.to_string().into_bytes()).collect();
         self.tell("forget", self.head.forget(queue, &members)).await
@@ -47,7 +47,7 @@ impl HintSender {
         self.notify(&[Notice::Awaited]).await
     }
 
-    /// Hears of ended jobs.
+    /// Receives the ids of ended jobs.
     pub(crate) fn listen_to_ends(&self) -> mpsc::Receiver<Vec<JobId>> {
         self.head.listen_to_ends()
     }
@@ -67,7 +67,7 @@ impl HintSender {
         self.tell("clear", self.head.clear(queue)).await
     }
 
-    /// Stops the hints of a queue, or lets hints in again.
+    /// Blocks the hints of a queue, or allows them again.
     pub(crate) async fn set_paused(&self, queue: &QueueName, paused: bool) -> bool {
         self.tell("pause", if paused { self.head.pause(queue) } else { self.head.resume(queue) }).await
     }

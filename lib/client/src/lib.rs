@@ -1,11 +1,11 @@
-//! The client of Leasehold: what enqueues jobs, waits for them, cancels and revives them, and explains where they are.
+//! The client of Leasehold: it enqueues jobs, waits for them, cancels and revives them, and explains their states.
 //!
 //! - [`Config`] has the settings of every process, and where their values come from.
-//! - [`Pair`] is one PostgreSQL and the Redis beside it, made from the settings by one function.
-//! - [`Client`] is what a program, the command line and HTTP call. Jobs are of any kind here; typed jobs are in
+//! - [`Pair`] is one PostgreSQL and its Redis, made from the settings by one function.
+//! - [`Client`] has the calls for programs, the command line and HTTP. Jobs are of any kind here; typed jobs are in
 //!   `lib/leasehold`.
 //!
-//! What is not here: workers, reapers, HTTP.
+//! Workers, reapers and HTTP are in other crates.
 
 mod batches;
 mod bulk;

@@ -4,8 +4,8 @@ use crate::{Client, Error};
 use leasehold_store::{KeyLimit, LimitRecord};
 
 impl Client {
-    /// Sets the limit of a key, or of each key that begins like a pattern, which ends in `*`. Replaces an earlier limit at once.
-    /// Runs go on when a limit is lowered.
+    /// Sets the limit of a key, or of each key that begins like a pattern, which ends in `*`. Replaces an earlier limit
+    /// immediately. Running jobs continue when a limit is lowered.
     ///
     /// # Errors
     /// The limit is not valid, or PostgreSQL fails.
@@ -29,7 +29,8 @@ impl Client {
         Ok(self.postgres()?.limits(Some(key)).await?.pop())
     }
 
-    /// Removes the limit of a key or a pattern: the jobs that wait for it may start. Returns whether there was one.
+    /// Removes the limit of a key or a pattern: the jobs that wait for this limit may start. Returns whether there was
+    /// a limit.
     ///
     /// # Errors
     /// PostgreSQL fails.

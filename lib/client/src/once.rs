@@ -10,12 +10,12 @@ use leasehold_store::{Once, OnceKey};
 
 impl Client {
     /// Enqueues jobs in one transaction: all of them or none. With a key, a request that is sent again gets the answer of the
-    /// first one, for a day.
+    /// first request, for a day.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if a job is invalid. [`Error::Locked`] if open transactions of other sessions hold what the jobs need for
-    /// longer than `database.lock_timeout_ms`. When a connection is lost, the jobs are sent again under the same ids, a few times,
-    /// and then the error is [`Error::OutcomeUnknown`]. Otherwise nothing was enqueued.
+    /// [`Error::Invalid`] if a job is invalid. [`Error::Locked`] if open transactions of other sessions hold an id, a key, a
+    /// batch or a parent of the jobs for longer than `database.lock_timeout_ms`. When a connection is lost, the jobs are sent
+    /// again under the same ids, a few times, and then the error is [`Error::OutcomeUnknown`]. Otherwise nothing was enqueued.
     pub async fn enqueue_once(&self, jobs: &[NewJob], key: Option<&OnceKey>) -> Result<Once, Error> {
         match Sending::begin(jobs) {
             None => self.enqueue_together(jobs, key).await,

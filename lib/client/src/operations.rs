@@ -1,5 +1,6 @@
-//! Bulk changes that servers do by themselves. Each is a row in PostgreSQL with a cursor. A server takes it for a lease, and changes one page
-//! after another; when the server dies, another one goes on behind the last page. The pages are those of [`Bulk`].
+//! Bulk changes that servers execute in the background. Each operation is a row in PostgreSQL with a cursor. A server takes the
+//! operation on a lease, and changes one page after another. If the server dies, another server continues after the last page.
+//! The pages are the pages of [`Bulk`].
 
 use crate::{
     Bulk, BulkCursor, Client, Error,
@@ -12,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// For how long a server has an operation without a word. A page takes a tenth of a second.
+/// How long a server keeps an operation without a renewal. A page takes a tenth of a second.
 const LEASE: Duration = Duration::from_secs(15);
-/// Jobs that one transaction revives.
+/// The number of jobs that one transaction revives.
 const REVIVED_PAGE: i64 = 500;
 /// Locked jobs that are tried again in one transaction.
 const TRIED_AT_ONCE: usize = 1_000;
@@ -73,12 +74,12 @@ pub struct OperationRun {
     is_counted: bool,
 }
 
-/// What a step of an operation has found.
+/// The result of a step of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperationStep {
-    /// There is more to do.
+    /// There are more pages.
     More,
-    /// All jobs were looked at. This number of them are locked by other sessions and were not changed.
+    /// All jobs were read. This number of them are locked by other sessions and were not changed.
     Complete {
         /// The locked jobs.
         locked: usize,
@@ -96,7 +97,7 @@ impl OperationRun {
         self.fence.id
     }
 
-    /// What the next page does; `None`: only locked jobs are left.
+    /// The work of the next page; `None`: only locked jobs are left.
     fn work(&self) -> Option<PageWork> {
         let cursor = self.bulk.cursor();
         let after = cursor.after;
@@ -109,7 +110,7 @@ impl OperationRun {
         })
     }
 
-    /// Tries these jobs again, which were locked.
+    /// Tries these jobs again, which were locked before.
     fn again(&self, ids: Vec<JobId>) -> PageWork {
         match &self.bulk.action {
             BulkAction::Cancel => PageWork::CancelThese(ids),
@@ -149,7 +150,7 @@ impl Client {
     /// Takes an operation that no server works on, for this server.
     ///
     /// # Errors
-    /// PostgreSQL fails, or the row is of a version of this program that this one does not know.
+    /// PostgreSQL fails, or the row is from another version of this program and cannot be read.
     pub async fn take_operation(&self, server: WorkerId) -> Result<Option<OperationRun>, Error> {
         let Some(taken) = self.bulk_store()?.take_operation(server, LEASE).await? else { return Ok(None) };
         let (filter, cursor): (Conditions, _) = (read(&taken.filter)?, read(&taken.cursor)?);
@@ -161,7 +162,7 @@ impl Client {
     /// Does the next part of an operation: one page.
     ///
     /// # Errors
-    /// PostgreSQL fails. The pages before are done. The call can be made again as long as the lease lasts.
+    /// PostgreSQL fails. The pages before are done. The call can be repeated until the lease runs out.
     pub async fn operation_step(&self, run: &mut OperationRun) -> Result<OperationStep, Error> {
         if !run.is_counted {
             let total = self.bulk_counts(&run.bulk).await?.iter().map(|count| count.count).sum();
@@ -228,7 +229,7 @@ impl Client {
         Ok(step)
     }
 
-    /// Ends an operation, or gives it back so that another server goes on with it.
+    /// Ends an operation, or gives it back so that another server continues it.
     ///
     /// # Errors
     /// PostgreSQL fails.
@@ -246,16 +247,16 @@ impl Client {
 
 type Last = (Option<DateTime<Utc>>, JobId);
 
-/// How the work of this server on an operation ends.
+/// The end of this server's work on an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperationEnd<'a> {
     /// All jobs were changed.
     Done,
     /// Somebody has stopped it.
     Cancelled,
-    /// It cannot go on, for this reason.
+    /// It cannot continue, for this reason.
     Failed(&'a str),
-    /// Another server goes on.
+    /// Another server continues it.
     GivenBack,
 }
 

@@ -1,4 +1,4 @@
-//! A pair of stores: one PostgreSQL and the Redis beside it. Wherever both go together they go as a [`Pair`].
+//! A pair of stores: one PostgreSQL and its Redis. Code that needs both gets them as a [`Pair`].
 
 use crate::{Config, ConfigError, Error};
 use leasehold_handoff::{Handoff, Settings};
@@ -7,14 +7,14 @@ use leasehold_store::{PoolUsage, QueueStats, Store};
 use leasehold_telemetry::{PoolState, Probe, QueueGauge, QueueReport, Queues, ShownQueues, Stores};
 use std::{collections::HashMap, time::Duration};
 
-/// One PostgreSQL and the Redis beside it. Cheap to clone.
+/// One PostgreSQL and its Redis. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Pair {
-    /// Tells several pairs apart. The pair of the settings is [`Pair::MAIN`].
+    /// Distinguishes several pairs. The pair of the settings is [`Pair::MAIN`].
     pub name: String,
     /// PostgreSQL, with the schema of this program.
     pub store: Store,
-    /// Redis; `None` without `redis.url`, which only a client can do without.
+    /// Redis; `None` without `redis.url`. Only a client can work without Redis.
     pub handoff: Option<Handoff>,
 }
 
@@ -73,8 +73,8 @@ impl Pair {
 }
 
 impl Pair {
-    /// Gauges of the queues and of the schedules, from PostgreSQL; and from Redis, how many workers serve each queue. `shown`: which
-    /// queues have series of their own.
+    /// Gauges of the queues and of the schedules, from PostgreSQL; and from Redis, how many workers serve each queue. `shown`:
+    /// which queues have separate series.
     #[must_use]
     pub fn queues(&self, shown: ShownQueues) -> Queues {
         let (store, handoff) = (self.store.clone(), self.handoff.clone());

@@ -6,8 +6,8 @@ use leasehold_ports::{Hint, Placed};
 use std::collections::BTreeMap;
 
 impl Client {
-    /// Changes the priority of jobs that wait: each job goes to the position in the line that belongs to the new priority. Jobs
-    /// that run or have finished stay as they are. An id that belongs to no job is not in the answer.
+    /// Changes the priority of waiting jobs: each job moves to the position in the line for its new priority. Jobs that run or
+    /// have finished stay as they are. An id that belongs to no job is not in the answer.
     ///
     /// # Errors
     /// [`Error::Invalid`] if the priority is not from −100 to 100: nothing was changed. Or PostgreSQL fails.
@@ -15,7 +15,7 @@ impl Client {
         self.place(ids, &Place::Priority(priority)).await
     }
 
-    /// Moves jobs that wait to another queue. Each job keeps its priority and the time for which it has waited. Jobs that run or
+    /// Moves waiting jobs to another queue. Each job keeps its priority and the time for which it has waited. Jobs that run or
     /// have finished stay as they are. An id that belongs to no job is not in the answer.
     ///
     /// # Errors

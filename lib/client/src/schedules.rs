@@ -20,8 +20,8 @@ impl Client {
         Ok(&self.pair().ok_or(Error::NoSchedules)?.store)
     }
 
-    /// Makes a schedule, or changes the one of this name at once. A paused schedule stays paused. With the same timing, the
-    /// next tick stays, so a program may set its schedules at each start.
+    /// Makes a schedule, or immediately changes the schedule of this name. A paused schedule stays paused. With the same
+    /// timing, the next tick stays, so a program may set its schedules at each start.
     ///
     /// # Errors
     /// [`Error::Timing`] or [`Error::Invalid`] before anything is written, or PostgreSQL fails.
@@ -42,7 +42,7 @@ impl Client {
         Ok(self.postgres()?.schedules(None).await?)
     }
 
-    /// One schedule; `None` if there is none of this name.
+    /// One schedule; `None` if there is no schedule of this name.
     ///
     /// # Errors
     /// PostgreSQL fails.
@@ -65,7 +65,7 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails, or the row has a timing that this program cannot read.
     pub async fn resume_schedule(&self, name: &ScheduleName) -> Result<Option<bool>, Error> {
-        // Again only if somebody has changed the schedule in between.
+        // The loop repeats only if somebody has changed the schedule in between.
         loop {
             let Some(schedule) = self.schedule(name).await? else { return Ok(None) };
             if schedule.paused_at.is_none() {
@@ -85,7 +85,7 @@ impl Client {
     /// such schedule.
     ///
     /// # Errors
-    /// As [`Client::enqueue_many`].
+    /// See [`Client::enqueue_many`].
     pub async fn run_schedule(&self, name: &ScheduleName) -> Result<Option<Enqueued>, Error> {
         match self.schedule(name).await? {
             Some(schedule) => Ok(self.enqueue_many(&[schedule.job()]).await?.pop()),
@@ -93,7 +93,7 @@ impl Client {
         }
     }
 
-    /// Removes a schedule. The jobs that it has made stay. Returns whether there was one.
+    /// Removes a schedule. The jobs that it has made stay. Returns whether there was a schedule.
     ///
     /// # Errors
     /// PostgreSQL fails.

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 
 const PREFIX: &str = "lh_";
-/// The id has no `_`, which ends it.
+/// The id contains no `_`, because this character ends the id.
 const ID_ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 const ID_BYTES: usize = 12;
 const SECRET_BYTES: usize = 32;
@@ -54,12 +54,12 @@ pub(crate) fn new_text(id: &str) -> Result<(TokenText, TokenHash), std::io::Erro
     Ok((TokenText(text), hash))
 }
 
-/// From the operating system, and not from a generator of this process.
+/// Random bytes from the operating system, and not from a generator of this process.
 fn fill(bytes: &mut [u8]) -> Result<(), std::io::Error> {
     SysRng.try_fill_bytes(bytes).map_err(|error| std::io::Error::other(error.to_string()))
 }
 
-/// The id of a text in the form of a token, and the hash of the text. Says nothing about whether there is such a token.
+/// The id of a text in the form of a token, and the hash of the text. This does not check whether the token exists.
 #[must_use]
 pub fn read_token(text: &str) -> Option<(&str, TokenHash)> {
     let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;

@@ -8,7 +8,7 @@ use leasehold_core::Scopes;
 use leasehold_store::{Store, TokenRecord, TokenRow};
 use std::time::Duration;
 
-/// Makes a token. Its text is known only now.
+/// Makes a token. Its text can be read only from this answer.
 ///
 /// # Errors
 /// PostgreSQL fails, or the operating system gives no random bytes.
@@ -24,8 +24,8 @@ pub async fn create_token(
     Ok((store.create_token(&row).await?, text))
 }
 
-/// Gives a token a new secret. The secret before stays valid for `overlap`. `valid_for` moves the end of the token. `None` if there is
-/// no such token, or it is revoked or expired.
+/// Gives a token a new secret. The previous secret stays valid for `overlap`. `valid_for` moves the end of the token. `None` if
+/// there is no such token, or it is revoked or expired.
 ///
 /// # Errors
 /// PostgreSQL fails, or the operating system gives no random bytes.

@@ -1,4 +1,4 @@
-//! The span around a call that enqueues, and what its jobs store of it.
+//! The span around a call that enqueues, and the trace context that its jobs store.
 
 use crate::Error;
 use leasehold_core::NewJob;
@@ -35,7 +35,8 @@ impl Answers for Once {
 }
 
 impl Sending {
-    /// Begins the span, if traces are on. If it is sampled, the jobs belong to it: all that do not belong to another trace already.
+    /// Begins the span, if traces are on. If the span is sampled, its jobs belong to its trace, except for jobs that already
+    /// belong to another trace.
     #[must_use]
     pub fn begin(jobs: &[NewJob]) -> Option<Box<Self>> {
         // A plain call reads one flag.
@@ -58,7 +59,7 @@ impl Sending {
     /// Makes the call in the span.
     ///
     /// # Errors
-    /// As the call.
+    /// The errors of the call.
     pub async fn run<'j, T: Answers, F>(&'j self, call: impl FnOnce(&'j [NewJob]) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
@@ -73,7 +74,7 @@ impl Sending {
     }
 }
 
-/// What kind of error it was, without its text.
+/// The kind of an error, without its text.
 const fn kind_of(error: &Error) -> &'static str {
     match error {
         Error::Locked(_) => "locked",

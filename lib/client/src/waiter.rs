@@ -1,6 +1,7 @@
-//! Waiting for jobs. Workers tell over Redis which jobs have ended, and a wait that hears of its job looks at once. A message can
-//! be lost, so each wait also polls. All waits of a client share one subscription and their statements: a thousand waits cost what
-//! one wait costs. There is no `LISTEN`: `LISTEN` does not work through a pooler in transaction mode.
+//! Waits for the ends of jobs. Workers publish the ids of ended jobs in Redis, and a wait that receives the id of its job reads
+//! the job immediately. A message can be lost, so each wait also polls. All waits of a client share one subscription and their
+//! statements: a thousand waits cost as much as one wait. There is no `LISTEN`: `LISTEN` does not work through a pooler in
+//! transaction mode.
 
 use crate::{Error, StoreError, hints::HintSender};
 use leasehold_core::JobId;
@@ -15,16 +16,16 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// The delay after the first look. It doubles while nothing finishes, up to [`SLOWEST`].
+/// The delay after the first read. It doubles while no job finishes, up to [`SLOWEST`].
 const FIRST: Duration = Duration::from_millis(10);
-/// The longest delay between two looks: without Redis, a wait ends at most this long after its job.
+/// The longest delay between two reads: without Redis, a wait ends at most this long after its job.
 const SLOWEST: Duration = Duration::from_millis(500);
 /// Ids in one statement.
 const IDS_MAX: usize = 5_000;
 /// How long errors of PostgreSQL count as an outage that ends by itself.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The pause before the client says again that it waits. It doubles up to a third of [`AWAITED_FOR`]: a worker that has just started
-/// may not have heard the first time.
+/// The pause before the client notifies workers again that it waits. It doubles up to a third of [`AWAITED_FOR`]: a worker that
+/// has just started may have missed the first notice.
 const SAY_FIRST: Duration = Duration::from_millis(100);
 /// How long the subscription stays after the last wait. A program that waits for one job after another keeps one subscription.
 const LINGER: Duration = Duration::from_secs(5);
@@ -68,7 +69,7 @@ impl Shared {
         waiting.by_id.keys().copied().collect()
     }
 
-    /// Those of the ids that somebody waits for.
+    /// The ids among these that somebody waits for.
     fn awaited(&self, ids: &[JobId]) -> Vec<JobId> {
         let waiting = self.waiting();
         ids.iter().copied().filter(|id| waiting.by_id.contains_key(id)).collect()
@@ -112,7 +113,7 @@ impl Waiter {
     }
 }
 
-/// Looks for all ids that are waited for, until no wait is left.
+/// Polls for all awaited ids, until no wait is left.
 struct Attendant {
     store: Arc<dyn ClientStore>,
     hints: Option<Arc<HintSender>>,
@@ -141,7 +142,7 @@ impl Attendant {
                 say_again_at = Instant::now() + say_pause;
                 say_pause = (say_pause * 2).min(AWAITED_FOR / 3);
                 let hints = Arc::clone(hints);
-                // A slow Redis must not delay the looks.
+                // A slow Redis must not delay the reads.
                 tokio::spawn(async move { hints.say_awaited().await });
             }
             if Instant::now() >= look_at {
@@ -168,7 +169,7 @@ impl Attendant {
         }
     }
 
-    /// Tells waits whose jobs have ended. Whether there was one.
+    /// Notifies waits whose jobs have ended. Returns whether there was one.
     async fn look(&mut self, ids: &[JobId]) -> bool {
         let mut found = false;
         for ids in ids.chunks(IDS_MAX) {

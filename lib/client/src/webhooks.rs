@@ -19,7 +19,7 @@ const RUNNING_MAX: i32 = 4;
 /// For how long a call tries to get the locks of the trigger, and the pause between two tries.
 const TRIGGER_WITHIN: Duration = Duration::from_secs(5);
 const TRIGGER_PAUSE: Duration = Duration::from_millis(200);
-/// How many attempts one statement looks at.
+/// How many attempts one statement reads.
 const PAGE: i64 = 500;
 
 /// Which deliveries to send again.
@@ -31,13 +31,13 @@ pub struct Replay {
     pub until: DateTime<Utc>,
     /// Deliveries that have ended in one of these states.
     pub states: Vec<State>,
-    /// Where an earlier call has ended.
+    /// The position at which an earlier call has ended.
     pub after: Option<ReplayPlace>,
     /// How many deliveries are sent again at the most.
     pub limit: usize,
 }
 
-/// What a replay has done.
+/// The result of a replay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Replayed {
     /// The deliveries that are in the line again.
@@ -46,7 +46,8 @@ pub struct Replayed {
     pub next: Option<ReplayPlace>,
 }
 
-/// Where one call of a replay has ended, and when the first call began. What was sent again meanwhile is not sent a third time.
+/// Where one call of a replay has ended, and when the first call began. Deliveries that were sent again since then are not sent
+/// a third time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplayPlace {
     attempt: Uuid,
@@ -87,7 +88,7 @@ impl Client {
         Ok(self.postgres()?.webhooks(None).await?)
     }
 
-    /// One webhook; `None` if there is none of this id.
+    /// One webhook; `None` if there is no webhook with this id.
     ///
     /// # Errors
     /// PostgreSQL fails.
@@ -112,7 +113,7 @@ impl Client {
         Ok(made)
     }
 
-    /// Changes what is given of a webhook. Returns whether there is such a webhook.
+    /// Changes the given fields of a webhook. Returns whether a webhook with this id exists.
     ///
     /// # Errors
     /// A value is not valid, or PostgreSQL fails.
@@ -125,7 +126,7 @@ impl Client {
         Ok(is_there)
     }
 
-    /// Removes a webhook, and cancels its deliveries that have not ended. Returns whether there was one.
+    /// Removes a webhook, and cancels its deliveries that have not ended. Returns whether there was a webhook.
     ///
     /// # Errors
     /// PostgreSQL fails. If the webhook is removed, its deliveries end dead when they run.
@@ -186,8 +187,8 @@ impl Client {
         Ok(delivery)
     }
 
-    /// Sends one delivery of a webhook again, with the same id. Returns whether it was in a final state; a delivery that waits for
-    /// its next attempt is sent at once. `None`: the webhook has no such delivery.
+    /// Sends one delivery of a webhook again, with the same id. Returns whether it was in a final state; a delivery that waits
+    /// for its next attempt is sent immediately. `None`: the webhook has no such delivery.
     ///
     /// # Errors
     /// PostgreSQL fails.
@@ -235,7 +236,8 @@ impl Client {
     }
 }
 
-/// The ends of jobs make deliveries from now on, or no longer. Gives up after a while: a keeper of webhooks tries again.
+/// Creates or drops the trigger, so that ends of jobs make deliveries from now on, or no longer. Gives up after a while: a
+/// keeper of webhooks tries again.
 async fn set_trigger(store: &Store) -> Result<(), Error> {
     let begun = Instant::now();
     while store.set_webhook_trigger().await? == WebhookTrigger::Busy && begun.elapsed() < TRIGGER_WITHIN {

@@ -7,7 +7,8 @@ use std::{fmt, str::FromStr, time::Duration};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Strategy {
-    /// The delay doubles. A random part of the upper half is taken off: jobs that failed together do not return together.
+    /// The delay doubles. A random part of its upper half is subtracted, so that jobs that failed together do not return
+    /// together.
     #[default]
     Exponential,
     /// The delay grows by the same time with each attempt. No jitter.

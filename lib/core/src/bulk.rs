@@ -1,4 +1,4 @@
-//! What an operator does to many jobs at once, and the filter that chooses them.
+//! Actions of an operator on many jobs in one call, and the filter that chooses the jobs.
 
 use crate::{
     names::{Kind, QueueName},
@@ -9,12 +9,12 @@ use crate::{
 use serde::Serialize;
 use std::time::Duration;
 
-/// What is done to each job that a filter chooses.
+/// The action on each job that a filter chooses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BulkAction {
     /// Waiting jobs end. The workers of running jobs are told to stop.
     Cancel,
-    /// Finished jobs return to the line with all their attempts; scheduled jobs become due at once.
+    /// Finished jobs return to the line with all their attempts; scheduled jobs become due immediately.
     Retry,
     /// Waiting jobs get another priority or another queue.
     Place(Place),
@@ -40,7 +40,7 @@ pub struct BulkFilter {
 /// Why a filter cannot be used. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidBulk {
-    /// A filter without any condition would choose every job. That is hardly ever meant.
+    /// A filter without any condition would choose every job. This is hardly ever intended.
     #[error("the filter has no condition; it would choose every job")]
     NoCondition,
     /// Every error contains an empty text.
@@ -91,8 +91,8 @@ impl BulkAction {
         }
     }
 
-    /// The states that a filter without states chooses. A retry chooses dead jobs only: nobody wants to run again by accident
-    /// what was cancelled on purpose.
+    /// The states that a filter without states chooses. A retry chooses dead jobs only: a job that was cancelled on purpose
+    /// must not run again by accident.
     #[must_use]
     pub const fn default_states(&self) -> &'static [State] {
         match self {

@@ -9,13 +9,13 @@ use std::str::FromStr;
 pub enum Claimability {
     /// The job may be claimed.
     Claimable,
-    /// The job may be claimed. Its lease has run out before, so a worker runs only a few such jobs at once.
+    /// The job may be claimed. Its lease has run out before, so a worker runs only a few such jobs at the same time.
     Crashed,
-    /// The job may be claimed. One more crash ends the job, so a worker runs only one such job at once.
+    /// The job may be claimed. One more crash ends the job, so a worker runs only one such job at a time.
     InDanger,
     /// The queue of the job is paused, or its kind is paused there.
     Paused,
-    /// The time in which the job may begin is over. A reaper ends the job.
+    /// The time in which the job may begin has passed. A reaper ends the job.
     Overdue,
     /// The worker has no handler for the kind of the job.
     Foreign,
@@ -64,7 +64,7 @@ impl Claimability {
         }
     }
 
-    /// The same for a job whose time may be over, or whose unique key another job may hold in its second place.
+    /// The same for a job whose time may have passed, or whose unique key another job may hold in its second place.
     #[must_use]
     pub const fn but(self, is_overdue: bool, is_key_held: bool) -> Self {
         match self {

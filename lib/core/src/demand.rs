@@ -1,8 +1,9 @@
-//! The scaling signal: how many slots a queue could use now, and how many workers these are.
+//! The scaling signal: how many slots a queue could use now, and how many workers have these slots.
 
 use serde::Serialize;
 
-/// How much of its slots an autoscaler plans to use, in percent. With all of them a full fleet would look like a fleet of the right size.
+/// The part of the slots that an autoscaler plans to use, in percent. With 100 percent, a full fleet would look like a fleet of
+/// the right size.
 pub const TARGET_PERCENT: u32 = 90;
 
 /// How many slots a queue could use now. All numbers of a queue that was never used are 0.
@@ -35,14 +36,14 @@ impl Demand {
         (self.workers > 0 && self.slots > 0).then(|| self.slots as f64 / self.workers as f64)
     }
 
-    /// Whether there must be a worker: jobs could start, or run, also on workers that are draining.
+    /// Whether at least one worker is needed: jobs could start, or jobs run, also on workers that are draining.
     #[must_use]
     pub const fn is_active(&self) -> bool {
         self.demand > 0 || self.draining > 0
     }
 }
 
-/// How many workers of `slots_per_replica` slots meet a demand, of which a worker plans to use [`TARGET_PERCENT`] of its slots. A
+/// How many workers of `slots_per_replica` slots meet a demand, if each worker uses [`TARGET_PERCENT`] of its slots. A
 /// HorizontalPodAutoscaler with the same target comes to the same number.
 #[must_use]
 pub fn replicas_for(demand: u64, slots_per_replica: f64, min: u64, max: Option<u64>) -> u64 {

@@ -1,4 +1,4 @@
-//! A distribution: how many values lie between fixed bounds. Any number of threads may add values at once.
+//! A distribution: how many values lie between fixed bounds. Any number of threads may add values at the same time.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -40,7 +40,7 @@ impl Distribution {
         self.sum_millionths.fetch_add(millionths, Relaxed);
     }
 
-    /// The distribution now. A value that is added meanwhile may be in the counts and not yet in the sum.
+    /// The distribution now. A value that another thread adds during this call may be in the counts and not yet in the sum.
     #[must_use]
     pub fn read(&self) -> Reading {
         let counts = self.counts.iter().map(|count| count.load(Relaxed));

@@ -1,4 +1,5 @@
-//! Durations in the JSON of a job's words: `"90s"`, `"1500ms"`, `"1h30m"`. PostgreSQL reads what is written here as an interval.
+//! Durations in the JSON fields of a job: `"90s"`, `"1500ms"`, `"1h30m"`. PostgreSQL can read each duration that is written here
+//! as an interval.
 
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The points between two writes. A process that dies at such a point leaves the second write undone.
+//! Fail points: the points between two writes. A process that dies at such a point leaves the second write undone.
 //!
 //! A test installs a hook and ends the process at one of these points. Other builds have no hook, and passing a point
 //! costs nothing: the feature `fail-points` is only for tests.
@@ -35,7 +35,7 @@ pub enum FailPoint {
     CancelsRead,
     /// Reaper: hints without a lease got a short lease, which has not run out yet.
     HintsAdopted,
-    /// Reaper: it knows what became of leases that ran out in Redis, and has changed nothing yet.
+    /// Reaper: it has read the state of leases that ran out in Redis, and has changed nothing yet.
     LeasesRead,
     /// Reaper: the front of a line is read, the head is not filled yet.
     LineRead,

@@ -129,7 +129,7 @@ pub enum InvalidGraph {
     /// Two jobs have one name.
     #[error("the name {0:?} is given to two jobs")]
     NameTwice(String),
-    /// A job comes after a job that is not there.
+    /// A job comes after a job that is not in the graph.
     #[error("{child} comes after {name:?}, and no job of the graph has this name")]
     UnknownName {
         /// The job.
@@ -196,10 +196,10 @@ pub fn cycle_of(names: Vec<String>) -> InvalidGraph {
     if names.len() == 2 { InvalidGraph::Itself(names[0].clone()) } else { InvalidGraph::Cycle(names) }
 }
 
-/// Places of the jobs in an order in which each job comes after its parents among these jobs (Kahn's algorithm).
+/// Indexes of the jobs in an order in which each job comes after its parents among these jobs (Kahn's algorithm).
 ///
 /// # Errors
-/// A cycle: places of jobs, each the parent of the next one, the first one at both ends.
+/// A cycle: indexes of jobs, each the parent of the next one, with the first job at both ends.
 pub fn run_order(jobs: &[NewJob]) -> Result<Vec<usize>, Vec<usize>> {
     let places: HashMap<JobId, usize> = jobs.iter().enumerate().map(|(nth, job)| (job.id, nth)).collect();
     let mut children = vec![Vec::new(); jobs.len()];
@@ -222,7 +222,7 @@ pub fn run_order(jobs: &[NewJob]) -> Result<Vec<usize>, Vec<usize>> {
         next += 1;
     }
     let Some(start) = open_parents.iter().position(|open| *open > 0) else { return Ok(order) };
-    // Each of the jobs that are left has a parent among them. So the way up from any of them ends in a cycle.
+    // Each of the jobs that are left has a parent among them. So the path from any of them to its parents ends in a cycle.
     let up = |nth: usize| {
         let parents = jobs[nth].depends_on.iter().filter_map(|id| places.get(id).copied());
         parents.into_iter().find(|&parent| open_parents[parent] > 0).unwrap_or(nth)

@@ -33,7 +33,7 @@ use std::time::Duration;
 pub struct NewJob {
     /// A new id, unless the caller sets one.
     pub id: JobId,
-    /// Whether a job with `id` may have been sent before. Only then the finished jobs are searched for this id.
+    /// Whether a job with `id` may have been sent before. Only if it may, the finished jobs are searched for this id.
     pub id_may_exist: bool,
     /// The queue in which the job waits.
     pub queue: QueueName,
@@ -43,7 +43,7 @@ pub struct NewJob {
     pub payload: Box<RawValue>,
     /// From −100 to 100: a head start in the line, for each point one `priority_step` of the queue.
     pub priority: i16,
-    /// The earliest start; `None` means at once.
+    /// The earliest start; `None` means immediately.
     pub run_at: Option<DateTime<Utc>>,
     /// The delay before the earliest start, by the database's clock; ignored if `run_at` is set.
     pub delay: Option<Duration>,
@@ -55,7 +55,8 @@ pub struct NewJob {
     pub timeout: Option<Duration>,
     /// At most one live job has this key.
     pub unique_key: Option<String>,
-    /// The keys of which the job needs room to start: each run counts against the limit of each key. At most eight.
+    /// The limit keys: the job starts only if each key has room, and its run counts against the limit of each key. At most
+    /// eight.
     pub limit_keys: Vec<String>,
     /// The parents: the job is blocked until all of them have succeeded.
     pub depends_on: Vec<JobId>,
@@ -67,15 +68,15 @@ pub struct NewJob {
     pub expires_at: Option<DateTime<Utc>>,
     /// The same as a time from now, by the database's clock; ignored if `expires_at` is set.
     pub expires_in: Option<Duration>,
-    /// How the job is unique, where this is not: while it is live, and a job whose key is held is skipped.
+    /// How the job is unique. `None`: while it is live; a new job whose key is held is skipped.
     pub unique: Option<Unique>,
     /// The name of the group of jobs that the job belongs to.
     pub batch: Option<String>,
-    /// The share of the queue that the job counts against: the keys of a queue get their turns one after the other.
+    /// The fair key: the jobs of the keys of a queue start in turns, so that each key gets its share.
     pub fair_key: Option<String>,
     /// The trace that the job belongs to: `traceparent` of W3C Trace Context, of version 00. The run gets it.
     pub traceparent: Option<String>,
-    /// The id of a webhook that is told of the end of this job, whatever its filter says.
+    /// The id of a webhook that gets a message about the end of this job, even if its filter does not match.
     pub webhook: Option<String>,
 }
 
@@ -117,7 +118,7 @@ impl NewJob {
         }
     }
 
-    /// Whether the job has words that few jobs have. The statements for many jobs at once do not know these words.
+    /// Whether the job has fields that few jobs have. The statements for many jobs do not support these fields.
     #[must_use]
     pub const fn has_rare_words(&self) -> bool {
         self.retry.is_some()
@@ -160,8 +161,8 @@ pub struct ClaimedJob {
     /// For how long, counted from the claim, another attempt may begin; `None` means no limit.
     pub retry_left: Option<Duration>,
     /// For how long the job had been due at the claim, by the clock of the store, without time before its queue was last resumed.
-    /// `None`: the wait says nothing about the fleet, because the job waited for parents or for room of a limit key, or its last run was
-    /// given back or lost.
+    /// `None`: the wait does not measure the fleet, because the job waited for parents or for room of a limit key, or its last
+    /// run was given back or lost.
     pub due_for: Option<Duration>,
     /// The trace that the job belongs to: `traceparent` of W3C Trace Context.
     pub traceparent: Option<String>,
@@ -171,7 +172,7 @@ pub struct ClaimedJob {
     pub begins_in: Duration,
 }
 
-/// What a worker knows about the encryption of the payload of a job.
+/// The encryption of the payload of a job, as the worker knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Encryption {
     /// The payload is not encrypted.
@@ -189,7 +190,7 @@ pub enum Encryption {
 }
 
 impl ClaimedJob {
-    /// What becomes of a run whose payload cannot be decrypted here; `None`: the payload can be read.
+    /// The outcome of a run whose payload cannot be decrypted here; `None`: the payload can be read.
     #[must_use]
     pub fn unreadable(&self) -> Option<Outcome> {
         match &self.encryption {
@@ -202,7 +203,8 @@ impl ClaimedJob {
         }
     }
 
-    /// What is left to the job if this attempt fails so long after its claim. The kind or the worker has the delays `of_kind`.
+    /// The attempts and the time that the job has left if this attempt fails this long after its claim. The kind or the worker
+    /// has the delays `of_kind`.
     #[must_use]
     pub fn tries(&self, of_kind: Backoff, since_claim: Duration) -> Tries {
         Tries {

@@ -1,8 +1,8 @@
 //! The vocabulary of Leasehold, without side effects: what a job is, which transitions a job can make, who may cause
-//! them, and the limits that every part keeps.
+//! them, and the limits that every part of Leasehold respects.
 //!
-//! Nothing here uses a clock, a socket, an executor or a store. Each store writes these rules in its own language, and
-//! tests compare the stores with this crate.
+//! This crate uses no clock, socket, executor or store. Each store writes these rules in its own language, and tests
+//! compare the stores with this crate.
 
 mod backoff;
 mod bulk;

@@ -27,7 +27,7 @@ pub enum Outcome {
     Lost,
 }
 
-/// What is left to a job when an attempt fails.
+/// The attempts and the time that a job has left when an attempt fails.
 #[derive(Clone, Copy, Debug)]
 pub struct Tries {
     /// The number of this attempt; 1 is the first.

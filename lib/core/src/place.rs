@@ -1,4 +1,4 @@
-//! Where a waiting job stands: its priority and its queue. Both can be changed while the job waits.
+//! The place of a waiting job: its priority and its queue. Both can be changed while the job waits.
 
 use crate::{
     limits::{PRIORITY_MAX, PRIORITY_MIN},

@@ -1,4 +1,4 @@
-//! What a run tells about itself while it runs: how far it is, and short notes.
+//! The progress that a run reports while it runs: how far it is, and short notes.
 
 use crate::{
     id::{Epoch, Fence},
@@ -32,7 +32,7 @@ pub struct ProgressNote {
     pub note: String,
 }
 
-/// The progress of a run, to be written. It replaces what the run told before.
+/// The progress of a run, to be written. It replaces the earlier value.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The fence of the run.
@@ -54,7 +54,7 @@ pub struct ReportedNote {
     pub note: String,
 }
 
-/// What a run has told so far. Keeps the latest [`NOTES_MAX`] notes.
+/// The progress that a run has reported so far. Keeps the latest [`NOTES_MAX`] notes.
 #[derive(Clone, Debug)]
 pub struct Told<Moment> {
     done: Option<f64>,
@@ -77,7 +77,7 @@ impl<Moment: Copy> Told<Moment> {
     /// The run is done to this part.
     ///
     /// # Errors
-    /// The part is not from 0 to 1. Then the run has told nothing.
+    /// The part is not from 0 to 1. In this case nothing was reported.
     pub fn progress(&mut self, done: f64) -> Result<(), InvalidProgress> {
         if !(0.0..=1.0).contains(&done) {
             return Err(InvalidProgress(done));

@@ -1,4 +1,4 @@
-//! The word `retry` of a job: the delays between its attempts, and for how long attempts are made.
+//! The field `retry` of a job: the delays between its attempts, and for how long attempts are made.
 
 use crate::{
     backoff::{Backoff, Strategy},
@@ -7,8 +7,8 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// How a job is tried again. What it leaves out is as its kind or its worker says. In JSON, durations are text:
-/// `{"strategy": "linear", "base": "10s", "cap": "1h", "for": "2d"}`.
+/// How a job is tried again. Fields that are left out get their values from the kind or the worker. In JSON, durations are
+/// text: `{"strategy": "linear", "base": "10s", "cap": "1h", "for": "2d"}`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object such as {\"strategy\": \"fixed\", \"base\": \"10s\"}")]
 pub struct Retry {
@@ -21,8 +21,8 @@ pub struct Retry {
     /// No delay is longer than this.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "duration_text")]
     pub cap: Option<Duration>,
-    /// `for`: no attempt begins later than this, counted from the start of the first attempt that was spent. Then the job
-    /// is dead, whatever attempts are left.
+    /// `for`: no attempt begins later than this, counted from the start of the first attempt that was spent. After this time
+    /// the job is dead, even if attempts are left.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "for", with = "duration_text")]
     pub for_time: Option<Duration>,
 }
@@ -58,8 +58,8 @@ impl Retry {
         Self { for_time: Some(time), ..self }
     }
 
-    /// The delays of a job with this word, where its kind or its worker has the delays `other`. A cap that is below the base
-    /// of the job belongs to shorter delays: the default cap takes its place.
+    /// The delays of a job with this policy, where its kind or its worker has the delays `other`. A cap that is below the
+    /// base of the job belongs to shorter delays: the default cap takes its place.
     #[must_use]
     pub fn backoff(&self, other: Backoff) -> Backoff {
         let base = self.base.unwrap_or(other.base);

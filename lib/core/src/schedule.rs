@@ -1,6 +1,6 @@
 //! What a schedule is, as a client sets it: when it fires, what happens to missed ticks, and the job of each tick.
 //!
-//! `lib/schedule` reads cron expressions and finds times. Nothing here does.
+//! This file does not read cron expressions or compute times: `lib/schedule` does.
 
 use crate::{job::NewJob, limits::MISSED_MAX, names::ScheduleName};
 use serde::Serialize;
@@ -20,7 +20,7 @@ pub enum Timing {
     Every(Duration),
 }
 
-/// What happens to ticks that are over before a reaper sees them. The last due tick of a schedule is not missed if it is less
+/// What happens to ticks whose time passes before a reaper sees them. The last due tick of a schedule is not missed if it is less
 /// than [`Missed::LATE_MAX`] late.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Missed {
@@ -105,7 +105,8 @@ pub struct NewSchedule {
     pub timing: Timing,
     /// What happens to missed ticks.
     pub missed: Missed,
-    /// The job of each tick. Its id, `run_at`, `delay` and `traceparent` are not used: each tick makes a new job that is due at once.
+    /// The job of each tick. Its id, `run_at`, `delay` and `traceparent` are not used: each tick makes a new job that is due
+    /// immediately.
     pub job: NewJob,
 }
 

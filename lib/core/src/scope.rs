@@ -71,7 +71,7 @@ pub struct Scope {
 /// Why a text is not a scope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidScope {
-    /// The word before the colon is none of the four.
+    /// The word before the colon is not one of the four scopes.
     #[error("is no scope: enqueue, enqueue:QUEUE, work, work:QUEUE, read, read:QUEUE or admin")]
     Unknown,
     /// The scope `admin` is for all queues.

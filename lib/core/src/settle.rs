@@ -30,7 +30,7 @@ pub enum Settle {
         /// The reason, if the handler gave one.
         reason: Option<String>,
     },
-    /// The job returns to the line at once; the attempt is given back.
+    /// The job returns to the line immediately; the attempt is given back.
     Release,
     /// The job is dead: it cannot succeed.
     Bury {

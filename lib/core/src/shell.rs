@@ -1,4 +1,4 @@
-//! Commands that messages suggest.
+//! Builds the shell commands that messages suggest to the user.
 
 /// A text as one word of a shell command, on one line.
 ///

@@ -163,7 +163,7 @@ pub enum Event {
     CancelRun(Fence),
     /// An operator puts a finished job back into the line, with all its attempts.
     Revive,
-    /// The time in which attempts may begin is over for a job that waits for its next attempt.
+    /// A job waits for its next attempt, but the time in which attempts may begin has passed.
     GiveUp,
     /// An enqueue with the same unique key changes the waiting job: it is new again, and due now or later.
     Replace {
@@ -227,7 +227,7 @@ pub enum Refusal {
     /// The run must end as cancelled. It may not return to the line.
     #[error("a cancel is wanted")]
     CancelWanted,
-    /// Nobody requested a cancel of this run.
+    /// There is no cancel request for this run.
     #[error("no cancel is wanted")]
     NoCancelWanted,
     /// No attempt is left for a retry.

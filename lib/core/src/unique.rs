@@ -1,4 +1,4 @@
-//! The word `unique` of a job: how long its unique key holds, and what happens to a job whose key is held.
+//! The field `unique` of a job: for how long the job holds its unique key, and what happens to a new job whose key is held.
 
 use crate::duration_text;
 use chrono::{DateTime, Utc};
@@ -29,8 +29,8 @@ pub enum OnConflict {
     KeepLast,
 }
 
-/// What a job keeps of the word `unique`: what becomes of its key when it begins. Without a rule, the job keeps its key until
-/// it has finished.
+/// The part of the field `unique` that a job keeps: what happens to its key when it begins. Without a rule, the job keeps its
+/// key until it has finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UniqueRule {
@@ -99,7 +99,7 @@ pub struct Unique {
     /// The key is made of the kind and the whole payload.
     #[serde(default, skip_serializing_if = "is_default")]
     pub payload: bool,
-    /// How long replacements can put off a job, counted from its first enqueue.
+    /// How long replacements can delay a job, counted from its first enqueue.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "duration_text")]
     pub longest_wait: Option<Duration>,
 }
@@ -133,7 +133,7 @@ impl Unique {
         Self { on_conflict: OnConflict::Replace, ..self }
     }
 
-    /// Replacements can put off a job for this long, counted from its first enqueue.
+    /// Replacements can delay a job for at most this long, counted from its first enqueue.
     #[must_use]
     pub fn longest_wait(self, time: Duration) -> Self {
         Self { longest_wait: Some(time), ..self }
@@ -163,13 +163,13 @@ impl Unique {
         Self { payload: true, ..self }
     }
 
-    /// Whether the key is made of the payload.
+    /// Whether the key is made from the payload.
     #[must_use]
     pub fn makes_key(&self) -> bool {
         self.payload || !self.fields.is_empty()
     }
 
-    /// What becomes of the key when the job begins.
+    /// What happens to the key when the job begins.
     #[must_use]
     pub const fn rule(&self) -> Option<UniqueRule> {
         match (self.on_conflict, self.while_state) {

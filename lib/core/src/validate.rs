@@ -40,8 +40,8 @@ pub fn is_reserved(json: &str) -> bool {
     json.starts_with(RESERVED)
 }
 
-/// The first escape in this JSON that stands for no character of PostgreSQL: NUL, or one half of a pair of surrogates. A payload is
-/// stored as it came, with such an escape too; but it has no form as `jsonb`.
+/// The first escape in this JSON that stands for no character of PostgreSQL: NUL, or one half of a pair of surrogates. PostgreSQL
+/// stores a payload unchanged, also with such an escape, but cannot convert it to `jsonb`.
 fn escape_without_character(json: &str) -> Option<&str> {
     let code_at = |at: usize| {
         let digits = json.get(at..)?.strip_prefix("\\u")?.get(..4)?;

@@ -1,4 +1,5 @@
-//! Encrypts with XChaCha20-Poly1305, and decrypts. The associated data of a value is its place, so it can be decrypted nowhere else.
+//! Encrypts with XChaCha20-Poly1305, and decrypts. The associated data of a value is its place, so a copy of the value in another
+//! place cannot be decrypted.
 
 use crate::{form::Encrypted, keys::Keys};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -30,10 +31,10 @@ impl fmt::Display for Owner {
     }
 }
 
-/// Where a value stands.
+/// The place of a value.
 #[derive(Clone, Debug)]
 pub enum Place<'a> {
-    /// The payload. It is also bound to the kind: nobody can give it to another handler.
+    /// The payload. It is also bound to the kind, so that it cannot be given to another handler.
     Payload(Owner, &'a Kind),
     /// The result of a job.
     Result(JobId),
@@ -56,7 +57,7 @@ impl Place<'_> {
     }
 }
 
-/// Why a value cannot be decrypted. The texts are ends of sentences that begin with the name of the value.
+/// Why a value cannot be decrypted. Each text is the end of a sentence that begins with the name of the value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CannotDecrypt {
     /// The process has no key of this name.
@@ -86,7 +87,7 @@ impl Keys {
     #[must_use]
     pub fn encrypt(&self, place: &Place<'_>, json: &str) -> Option<String> {
         let key = self.current_key()?;
-        // 24 random bytes: no two values get the same nonce, however many there are.
+        // 24 random bytes: even among very many values, no two get the same nonce.
         let nonce: [u8; NONCE_BYTES] = rand::random();
         let text = place.text();
         let cipher = XChaCha20Poly1305::new_from_slice(key.secret.expose_secret()).ok()?;

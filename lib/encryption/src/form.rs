@@ -1,15 +1,15 @@
 //! The form of an encrypted value: `{"$encrypted":{"v":1,"key":…,"print":…,"of":…,"nonce":…,"data":…}}`.
 //!
-//! It is recognized by its first bytes, so a value that is not encrypted costs one comparison. No payload of a user begins so:
-//! [`leasehold_core::is_reserved`].
+//! It is recognized by its first bytes, so a value that is not encrypted costs one comparison. No payload of a user may begin
+//! with them: see [`leasehold_core::is_reserved`].
 
 use crate::cipher::Owner;
 use leasehold_core::{JobId, ScheduleName};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// What every encrypted value begins with, of this version and of later ones. The triggers of `set_queue_encrypted.sql` look for
-/// the same text.
+/// The first characters of every encrypted value, of this version and of later versions. The triggers of
+/// `set_queue_encrypted.sql` check for the same text.
 const PREFIX: &str = r#"{"$encrypted":{"v":"#;
 
 /// The version of the form.
@@ -23,7 +23,7 @@ pub struct Encrypted<'a> {
     /// The name of the key.
     #[serde(borrow)]
     pub(crate) key: Cow<'a, str>,
-    /// The fingerprint of the key. So a process whose key of this name is another one does not take the value for a damaged one.
+    /// The fingerprint of the key. So a process that has another key with this name does not report the value as damaged.
     #[serde(borrow)]
     pub(crate) print: Cow<'a, str>,
     /// To which job or schedule the value belongs.

@@ -89,7 +89,8 @@ impl Keys {
         self.current_key().map(|key| key.name.as_str())
     }
 
-    /// Keyed fingerprints of the digest of a request, that of the current key first. Without a key, nobody can test a guess of the request.
+    /// Keyed fingerprints of the digest of a request, the fingerprint with the current key first. Without a key, a reader of a
+    /// fingerprint cannot test guesses of the request.
     #[must_use]
     pub fn fingerprints(&self, digest: &[u8; 32]) -> Vec<[u8; 32]> {
         let others = self.keys.iter().filter(|key| Some(key.name.as_str()) != self.current());

@@ -30,7 +30,7 @@ const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(20);
 pub struct Settings {
     /// `redis://…` or `rediss://…`
     pub url: SecretString,
-    /// The authorities of the server's certificate, in the form of PEM; `None`: those that this machine trusts.
+    /// The certificate authorities for the server's certificate, as PEM; `None`: the authorities that this machine trusts.
     pub ca_file: Option<PathBuf>,
     /// The prefix of every key.
     pub key_prefix: KeyPrefix,
@@ -68,7 +68,7 @@ impl Handoff {
     /// rights of this user.
     ///
     /// # Errors
-    /// [`Error::Url`] and [`Error::Unfit`] do not go away by a retry; the others may.
+    /// A retry does not help against [`Error::Url`] and [`Error::Unfit`]; it may help against the other errors.
     pub async fn connect(settings: &Settings) -> Result<Self, Error> {
         let handoff = Self::connect_lazily(settings)?;
         handoff.check().await?;

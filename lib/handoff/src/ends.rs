@@ -23,7 +23,7 @@ impl Handoff {
     }
 
     /// Listens for ended jobs until the receiver is dropped. Connects again after a lost connection. Messages that were sent
-    /// meanwhile are lost, which is allowed.
+    /// during the interruption are lost, which is allowed.
     ///
     /// # Panics
     /// Outside of a Tokio runtime.
@@ -32,8 +32,8 @@ impl Handoff {
         self.listen_on(self.keys().ends(), |message| Some(ids_of(message)), None)
     }
 
-    /// The same, and tells when it begins to hear messages, and again after each lost connection: a receiver then knows that it may
-    /// have missed some.
+    /// The same, and also reports when it begins to receive messages, and again after each lost connection: the receiver then
+    /// knows that it may have missed messages.
     ///
     /// # Panics
     /// Outside of a Tokio runtime.
@@ -44,10 +44,10 @@ impl Handoff {
     }
 }
 
-/// What a listener to ends has heard.
+/// An event of a listener to ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndsHeard {
-    /// Messages are heard from now on.
+    /// Messages are received from now on.
     Connected,
     /// These jobs have ended.
     Ended(Vec<JobId>),

@@ -1,5 +1,5 @@
-//! What workers, reapers and operators ask of the head: the ports, as [`Handoff`] has them. Each call is the function of
-//! [`Handoff`] with the same name.
+//! The ports of workers, reapers and operators to the head, implemented by [`Handoff`]. Each call forwards to the
+//! function of [`Handoff`] with the same name.
 
 use crate::{
     connect::Handoff,

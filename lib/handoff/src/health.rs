@@ -1,7 +1,7 @@
-//! Checks whether Redis can do what the protocol needs, and says in plain words why not.
+//! Checks whether Redis can do what the protocol needs, and explains in plain words why not.
 //!
 //! A PING proves nothing: a replica, a full server, and a server that refuses a command all answer PING. So the check sends
-//! each command of the protocol once, on keys of its own.
+//! each command of the protocol once, on separate keys.
 
 use crate::{
     keys::Keys,

@@ -1,4 +1,4 @@
-//! The only place that spells Redis keys. `lua/README.md` says what each key holds.
+//! The names of all Redis keys. No other file builds such a name. `lua/README.md` says what each key holds.
 
 use leasehold_core::{QueueName, WorkerId};
 use serde::{Deserialize, Deserializer};
@@ -8,7 +8,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 const DEFAULT_PREFIX: &str = "leasehold";
 /// The longest prefix, in bytes: every key carries the prefix.
 const PREFIX_MAX: usize = 64;
-/// Member of a queue's `kinds` that stands for every kind. No kind can be called that.
+/// The member of a queue's `kinds` that stands for every kind. No kind can have this name.
 pub(crate) const EVERY_KIND: &str = "*";
 
 /// The prefix of every key and channel of one fleet. Fleets with different prefixes can share a Redis server and never see each
@@ -80,12 +80,12 @@ impl Keys {
         self.key("queues")
     }
 
-    /// Sorted set: worker id → alive until, in ms.
+    /// Sorted set: worker id → the time until which it counts as alive, in ms.
     pub(crate) fn workers(&self) -> String {
         self.key("workers")
     }
 
-    /// Sorted set: reaper id → alive until, in ms.
+    /// Sorted set: reaper id → the time until which it counts as alive, in ms.
     pub(crate) fn reapers(&self) -> String {
         self.key("reapers")
     }
@@ -158,12 +158,13 @@ impl QueueKeys {
         self.key(&format!("aside:{kind}"))
     }
 
-    /// Sorted set: kind, or [`EVERY_KIND`] → served until, in ms.
+    /// Sorted set: kind, or [`EVERY_KIND`] → the time until which it counts as served, in ms.
     pub(crate) fn kinds(&self) -> String {
         self.key("kinds")
     }
 
-    /// Sorted set: kind, or [`EVERY_KIND`] → until when in ms it is remembered that a worker served the kind. The key expires.
+    /// Sorted set: kind, or [`EVERY_KIND`] → the time in ms until which Redis remembers that a worker served the kind. The key
+    /// expires.
     pub(crate) fn served(&self) -> String {
         self.key("served")
     }
@@ -178,7 +179,7 @@ impl QueueKeys {
         self.key("bell")
     }
 
-    /// Hash: how often the line was read for a fill, and what the head refused during each reading.
+    /// Hash: how often the line was read for a fill, and the hints that the head refused during each reading.
     pub(crate) fn readings(&self) -> String {
         self.key("readings")
     }

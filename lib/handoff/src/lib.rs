@@ -4,9 +4,9 @@
 //! There is one file for each side of the protocol: `producer` pushes hints, `worker` takes them (`taker` waits for
 //! them), `reaper` repairs what other processes left incomplete, `operator` inspects and pauses queues. `registry` has
 //! the live workers, `notices` the messages to workers, and `fitness` the condition of the server. `head` implements
-//! the traits of `lib/ports` for workers, reapers and operators. Only `keys` spells keys. Only `scripts` loads the
-//! scripts, which are in `lua/` at the top of the repository. This crate decides nothing about jobs: a hint grants
-//! nothing.
+//! the traits of `lib/ports` for workers, reapers and operators. Only `keys` builds the names of keys. Only `scripts`
+//! loads the scripts, which are in `lua/` at the top of the repository. This crate decides nothing about jobs: a hint
+//! grants nothing.
 
 mod connect;
 mod ends;

@@ -30,8 +30,8 @@ impl Handoff {
         self.run::<Vec<u32>>(DOING, steps).await.map(|_| ())
     }
 
-    /// Listens for notices until the receiver is dropped. Connects again after a lost connection. Notices that were sent
-    /// meanwhile are lost, which is allowed.
+    /// Listens for notices until the receiver is dropped. Connects again after a lost connection. Notices that were sent during
+    /// the interruption are lost, which is allowed.
     ///
     /// # Panics
     /// Outside of a Tokio runtime.
@@ -41,8 +41,8 @@ impl Handoff {
         self.listen_on(self.keys().notices(), |message| serde_json::from_slice(message).ok(), None)
     }
 
-    /// Listens on a channel until the receiver is dropped. Messages that cannot be read are ignored. `connected`: the receiver gets
-    /// this whenever the channel is heard from now on.
+    /// Listens on a channel until the receiver is dropped. Messages that cannot be read are ignored. `connected`: the receiver is
+    /// notified each time the subscription becomes active.
     pub(crate) fn listen_on<T: Send + 'static>(
         &self,
         channel: String,

@@ -10,11 +10,11 @@ use leasehold_core::{JobId, QueueName};
 use leasehold_ports::{HeadStats, HintPlace};
 use redis::Value;
 
-/// Queues that are asked about in one go: a few milliseconds of work for Redis.
+/// The number of queues that one batch reads: a few milliseconds of work for Redis.
 const QUEUES_IN_ONE_GO: usize = 500;
 
 impl Handoff {
-    /// What the head has of a job: for people who ask about the job.
+    /// The state of a job's hint in the head, for `explain`.
     ///
     /// # Errors
     /// If Redis does not answer in time.
@@ -29,19 +29,20 @@ impl Handoff {
         })
     }
 
-    /// Answers when the server does.
+    /// A ping: returns when the server answers.
     ///
     /// # Errors
-    /// When it does not in time.
+    /// If it does not answer in time.
     pub async fn ping(&self) -> Result<(), Error> {
         let (_pong,): (Value,) = self.run("pinging Redis", vec![redis::cmd("PING").into()]).await?;
         Ok(())
     }
 
-    /// Removes the waiting hints of a queue and what is known of its line. Leases stay. Workers and the next tick fill the head again.
+    /// Removes the waiting hints of a queue and the stored facts about its line. Leases stay. Workers and the next
+    /// tick fill the head again.
     ///
     /// # Errors
-    /// Redis does not do it in time.
+    /// Redis does not answer in time.
     pub async fn clear(&self, queue: &QueueName) -> Result<(), Error> {
         let commands = self.clear_commands(queue).await?;
         self.run_atomically::<Vec<Value>>("clearing the head of a queue", commands).await?;
@@ -51,7 +52,7 @@ impl Handoff {
     /// Removes the waiting hints of a queue and refuses new ones until [`Handoff::resume`]. Leases stay.
     ///
     /// # Errors
-    /// Redis does not do it in time.
+    /// Redis does not answer in time.
     pub async fn pause(&self, queue: &QueueName) -> Result<(), Error> {
         let mut commands = self.clear_commands(queue).await?;
         commands.push(command("HSET", (self.keys().of(queue).flags(), "paused", 1)));
@@ -62,7 +63,7 @@ impl Handoff {
     async fn clear_commands(&self, queue: &QueueName) -> Result<Vec<redis::Cmd>, Error> {
         let keys = self.keys().of(queue);
         let aside = self.aside_kinds(queue).await?;
-        // The scan start too: after a change of the order, jobs may belong before it.
+        // Also deletes the scan start: after a change of the order, jobs may belong before it.
         let lists = [keys.ready(), keys.claimed(), keys.asides(), keys.filled(), keys.begins()];
         Ok(vec![
             // The next new hint must not overtake the line, which Redis does not hold.
@@ -75,16 +76,16 @@ impl Handoff {
     /// Ends a pause. The head is filled by the next tick.
     ///
     /// # Errors
-    /// When Redis does not do it in time.
+    /// If Redis does not answer in time.
     pub async fn resume(&self, queue: &QueueName) -> Result<(), Error> {
         let resume = command("HDEL", (self.keys().of(queue).flags(), "paused"));
         self.run::<(u32,)>("resuming a queue in Redis", vec![resume.into()]).await.map(|_| ())
     }
 
-    /// One queue as Redis has it, all numbers of one moment.
+    /// The numbers of one queue in Redis, all from the same moment.
     ///
     /// # Errors
-    /// When Redis does not answer in time.
+    /// If Redis does not answer in time.
     pub async fn stats(&self, queue: &QueueName) -> Result<HeadStats, Error> {
         let keys = self.keys().of(queue);
         let aside = self.aside_kinds(queue).await?;
@@ -118,10 +119,10 @@ impl Handoff {
         })
     }
 
-    /// Several queues in numbers, `None` of those that have no keys here. It asks all of them in one go.
+    /// The numbers of several queues; `None` for a queue without keys in Redis. One batch reads all of them.
     ///
     /// # Errors
-    /// When Redis does not answer in time.
+    /// If Redis does not answer in time.
     pub async fn look(&self, queues: &[QueueName]) -> Result<Vec<Option<HeadStats>>, Error> {
         const DOING: &str = "looking at queues";
         let mut heads = Vec::with_capacity(queues.len());
@@ -147,7 +148,7 @@ impl Handoff {
                 heads.push(match (in_use, kinds_aside) {
                     (false, _) => None,
                     (true, 0) => Some(head),
-                    // All of its numbers must be of one moment.
+                    // All numbers of a queue must be from the same moment.
                     (true, _) => Some(HeadStats { overdue, ..self.stats(queue).await? }),
                 });
             }
@@ -155,10 +156,10 @@ impl Handoff {
         Ok(heads)
     }
 
-    /// Every queue that has, or had, keys here, without a look at which of them has some now.
+    /// Every queue that has, or had, keys in Redis. Does not check which of them have keys now.
     ///
     /// # Errors
-    /// When Redis does not answer in time.
+    /// If Redis does not answer in time.
     pub async fn noted_queues(&self) -> Result<Vec<QueueName>, Error> {
         let (noted,): (Vec<Vec<u8>>,) =
             self.run("listing queues", vec![command("SMEMBERS", self.keys().queues()).into()]).await?;
@@ -168,10 +169,10 @@ impl Handoff {
         Ok(queues)
     }
 
-    /// Every queue that has keys here.
+    /// Every queue that has keys in Redis.
     ///
     /// # Errors
-    /// When Redis does not answer in time.
+    /// If Redis does not answer in time.
     pub async fn queues(&self) -> Result<Vec<QueueName>, Error> {
         let queues = self.noted_queues().await?;
         let in_use = self.in_use(&queues).await?;
@@ -183,10 +184,10 @@ impl Handoff {
         Ok(used.into_iter().map(|(queue, _)| queue).collect())
     }
 
-    /// Forgets members of a queue wherever they are: ids, or whatever else got there.
+    /// Removes members from all keys of a queue: ids, or any other strings.
     ///
     /// # Errors
-    /// When Redis does not do it in time.
+    /// If Redis does not answer in time.
     pub async fn forget(&self, queue: &QueueName, members: &[Vec<u8>]) -> Result<(), Error> {
         if members.is_empty() {
             return Ok(());
@@ -212,11 +213,11 @@ impl Handoff {
         Ok(in_use)
     }
 
-    /// Takes the note of empty queues away. Keys are made before the note is, so one that came into use since it was
-    /// looked at shows now, and is noted again.
+    /// Removes the notes of queues without keys. A process makes the keys of a queue before it notes the queue. So a
+    /// queue that came into use after the check has keys now, and is noted again.
     ///
     /// # Errors
-    /// When Redis does not do it in time. It can be done again.
+    /// If Redis does not answer in time. The call can be repeated.
     pub async fn unnote(&self, queues: &[QueueName]) -> Result<(), Error> {
         if queues.is_empty() {
             return Ok(());

@@ -47,9 +47,9 @@ impl managed::Manager for Manager {
     }
 }
 
-/// A connection without timeouts of its own: the caller sets a timeout around each use. The default timeout of the driver
-/// (500 ms) would give up a blocking command that the server still executes, and the server would give the next hint to a
-/// caller that has left.
+/// A connection without timeouts: the caller sets a timeout around each use. The default timeout of the driver (500 ms) would
+/// give up a blocking command that the server still executes, and the server would give the next hint to a caller that has
+/// left.
 pub(crate) async fn connection_of_its_own(client: &Client) -> RedisResult<MultiplexedConnection> {
     client.get_multiplexed_async_connection_with_config(&without_limits()).await
 }

@@ -9,7 +9,7 @@ use crate::{
 use leasehold_core::QueueName;
 use leasehold_ports::{Hint, Pushed};
 
-/// The ways into the head; `lua/push.lua` says what each does.
+/// The modes of a push; `lua/push.lua` describes each mode.
 #[derive(Clone, Copy)]
 pub(crate) enum Mode {
     New,
@@ -62,7 +62,7 @@ impl Handoff {
     }
 
     /// Notes that a queue has keys here. The note always comes after the step that made the keys, so that
-    /// [`Handoff::queues`] can take the note of an empty queue away without losing a queue that is just being filled.
+    /// [`Handoff::queues`] can remove the note of an empty queue without losing a queue that is just being filled.
     pub(crate) fn note_queue(&self, queue: &QueueName) -> Step {
         let mut note = redis::cmd("SADD");
         note.arg(self.keys().queues()).arg(queue.as_str());

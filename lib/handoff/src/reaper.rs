@@ -17,16 +17,16 @@ use uuid::Uuid;
 /// Hints adopted in one call: far more than `claimed` ever holds, and still well under a millisecond.
 const ADOPT_MAX: u32 = 500;
 
-/// A reading of a line and its fill take much less time.
+/// How long the notes of a reading are kept. A reading of a line and its fill take much less time.
 const READING_MS: u32 = 5_000;
-/// What scripts are told where there is no number or no place.
+/// The argument of a script for a missing number or a missing position.
 const NO_PLACE: &str = "-";
 
 impl Handoff {
     /// Reaper: gives a short lease to each hint in `claimed` that has none. Returns how many there were.
     ///
     /// # Errors
-    /// When Redis does not do it in time.
+    /// If Redis does not answer in time.
     pub async fn adopt(&self, queue: &QueueName, lease: Duration) -> Result<u32, Error> {
         let keys = self.keys().of(queue);
         let call = ADOPT.on([keys.claimed(), keys.leases()]).arg(milliseconds(lease)).arg(ADOPT_MAX);
@@ -37,7 +37,7 @@ impl Handoff {
     /// Reaper: the ids whose leases in Redis have run out, in the order of these times. Changes nothing.
     ///
     /// # Errors
-    /// When Redis does not answer in time.
+    /// If Redis does not answer in time.
     pub async fn expired(&self, queue: &QueueName, limit: u32) -> Result<Vec<JobId>, Error> {
         let call = EXPIRED.on([self.keys().of(queue).leases()]).arg(limit);
         let (members,): (Vec<Vec<u8>>,) = self.run("looking for expired leases in Redis", vec![call.into()]).await?;
@@ -47,23 +47,24 @@ impl Handoff {
     }
 
     /// Reaper: makes the head match the front of the line. Pushes the hints that Redis does not have, in the order of the line, up to
-    /// the bound. Sets `overflow` if there are more. Sweeps first, so that hints which Redis lists as waiting but has in no list are
-    /// pushed again. Changes nothing in a paused queue.
+    /// the bound. Sets `overflow` if there are more. It sweeps first, so that a hint is pushed again if Redis counts it as
+    /// waiting but has it in no list. Changes nothing in a paused queue.
     ///
-    /// `to` is the place in the line of the last id, in words of the caller's own, which are kept for [`EXTEND_FOR`]: if
-    /// the line goes on behind it and Redis now holds all before it, [`Handoff::extend`] can go on from there.
+    /// `to` is the position in the line of the last id, in a form that only the caller understands. Redis keeps it for
+    /// [`EXTEND_FOR`] if the line continues behind this position and Redis now holds all ids before it. Then [`Handoff::extend`]
+    /// can continue from there.
     ///
     /// # Errors
-    /// When Redis does not do it in time. It can be done again.
+    /// If Redis does not answer in time. The call can be repeated.
     pub async fn fill(&self, queue: &QueueName, hints: &[Hint], more: bool, to: Option<&str>) -> Result<Filled, Error> {
         let fill = Fill { queue: queue.clone(), reading: None, hints: hints.to_vec(), more, to: to.map(str::to_owned) };
         Ok(self.fill_all(&[fill]).await?.pop().unwrap_or_default())
     }
 
-    /// The same for several queues, in one go.
+    /// The same for several queues, in one batch.
     ///
     /// # Errors
-    /// When Redis does not do it in time. It can be done again.
+    /// If Redis does not answer in time. The call can be repeated.
     pub async fn fill_all(&self, fills: &[Fill]) -> Result<Vec<Filled>, Error> {
         const DOING: &str = "filling the head";
         if fills.is_empty() {
@@ -100,8 +101,9 @@ impl Handoff {
         Ok(filled)
     }
 
-    /// Begins to read the lines of some queues for fills; the numbers of these readings. Until the fills are done, Redis
-    /// remembers which positions the heads refuse: a fill may not know the jobs of hints that come after the reading.
+    /// Begins to read the lines of some queues for fills, and returns the numbers of these readings. Until the fills are done,
+    /// Redis remembers which positions the heads refuse, because the read of a fill may miss the jobs of hints that come during
+    /// the reading.
     ///
     /// # Errors
     /// Redis does not answer in time.
@@ -119,10 +121,11 @@ impl Handoff {
         Ok(answers.into_iter().step_by(2).collect())
     }
 
-    /// How long the head is, and up to where it was filled, from where [`Handoff::extend`] goes on; and where the line begins.
+    /// The length of the head, the position up to which it was filled (where [`Handoff::extend`] continues), and the scan start
+    /// of the line.
     ///
     /// # Errors
-    /// When Redis does not answer in time.
+    /// If Redis does not answer in time.
     pub async fn tail(&self, queue: &QueueName) -> Result<Tail, Error> {
         let keys = self.keys().of(queue);
         let steps = vec![
@@ -136,8 +139,8 @@ impl Handoff {
         Ok(Tail { ready, filled_to: text(filled_to), scan_start: text(begins) })
     }
 
-    /// Reaper: how Redis holds the front of a line: the jobs without a hint, and whether the hints wait in order. Of `ready`,
-    /// only as many hints as the front has are looked at.
+    /// Reaper: how Redis holds the front of a line: the jobs without a hint, and whether the hints wait in order. Only as many
+    /// hints of `ready` as there are ids in the front are read.
     ///
     /// # Errors
     /// Redis does not answer in time.
@@ -156,11 +159,11 @@ impl Handoff {
         Ok(front_held(front, &scores, &waiting))
     }
 
-    /// Tells others where the line of a queue begins: for so long; or, if they go by something else already, instead of that
-    /// and for as long.
+    /// Shares the scan start of a line with other processes for `kept_for`. `None`: replaces a scan start that is shared already,
+    /// and keeps its remaining time.
     ///
     /// # Errors
-    /// When Redis does not do it in time.
+    /// If Redis does not answer in time.
     pub async fn keep_scan_start(
         &self,
         queue: &QueueName,
@@ -176,12 +179,12 @@ impl Handoff {
         Ok(())
     }
 
-    /// Appends those of `hints` that Redis does not hold to the head, up to the bound, if it is filled up to `from` and that
-    /// was less than [`EXTEND_FOR`] ago: they are what comes after that place in the line, and the line goes on behind
-    /// them. Then it is filled up to `to`, the place of the last one. It puts nothing right; a fill does.
+    /// Appends to the head the ids of `hints` that Redis does not hold, up to the bound. `hints` follow `from` in the line, and
+    /// the line continues behind them. Does this only if the head was filled up to `from` less than [`EXTEND_FOR`] ago. The
+    /// head is then filled up to `to`, the position of the last hint. An extension repairs nothing; a fill does.
     ///
     /// # Errors
-    /// When Redis does not do it in time. It can be done again.
+    /// If Redis does not answer in time. The call can be repeated.
     pub async fn extend(
         &self,
         queue: &QueueName,
@@ -197,21 +200,21 @@ impl Handoff {
         Ok(Extended { pushed, held, changed })
     }
 
-    /// Makes the lists of a queue and its set of waiting hints agree, comparing id by id. A fill afterwards brings back
-    /// what was forgotten.
+    /// Makes the lists of a queue and its set of waiting hints agree, comparing id by id. A later fill brings back the removed
+    /// hints.
     ///
     /// # Errors
-    /// When Redis does not do it in time. It can be done again.
+    /// If Redis does not answer in time. The call can be repeated.
     pub async fn sweep(&self, queue: &QueueName) -> Result<Swept, Error> {
         let call = sweep_call(&self.keys().of(queue), &self.aside_kinds(queue).await?, true);
         let (swept,): ((u32, u32, u32),) = self.run("sweeping a queue", vec![call.into()]).await?;
         Ok(swept_of(swept))
     }
 
-    /// The kinds set aside in a queue, with how many hints, and whether that is as many as are kept.
+    /// The kinds set aside in a queue, each with the number of its hints, and whether its list is full.
     ///
     /// # Errors
-    /// When Redis does not answer in time.
+    /// If Redis does not answer in time.
     pub async fn asides(&self, queue: &QueueName) -> Result<Vec<(Kind, u64, bool)>, Error> {
         let kinds = self.aside_kinds(queue).await?;
         if kinds.is_empty() {
@@ -228,10 +231,10 @@ impl Handoff {
         Ok(counted.filter_map(|(kind, length)| Some((kind.parse().ok()?, length, length >= full))).collect())
     }
 
-    /// The generation, made now if it was missing: `(generation, made_now)`.
+    /// The generation. Makes one if it is missing: `(generation, made_now)`.
     ///
     /// # Errors
-    /// When Redis does not answer in time.
+    /// If Redis does not answer in time.
     pub async fn generation(&self) -> Result<(String, bool), Error> {
         let (mut set, mut get) = (redis::cmd("SET"), redis::cmd("GET"));
         set.arg(self.keys().generation()).arg(Uuid::new_v4().to_string()).arg("NX");
@@ -260,8 +263,8 @@ const fn swept_of((orphans, readmitted, dropped): (u32, u32, u32)) -> Swept {
     Swept { orphans, readmitted, dropped }
 }
 
-/// Whether a fill leaves keys in any case: hints, or the flag that the line is longer. A queue that is filled with nothing may have
-/// no keys left, and is not noted.
+/// Whether a fill surely leaves keys: hints, or the flag that the line is longer. After a fill without hints, a queue may have no
+/// keys left, and is not noted.
 fn leaves_keys(hints: &[Hint], more: bool) -> bool {
     !hints.is_empty() || more
 }

@@ -1,5 +1,5 @@
-//! The live workers, and what they serve. An announcement is valid for a limited time, so a worker that stops announcing itself
-//! is soon gone.
+//! The live workers, and the queues and kinds that they serve. An announcement is valid for a limited time, so a worker that
+//! stops announcing itself soon disappears from the registry.
 
 use crate::{
     connect::Handoff,
@@ -14,7 +14,7 @@ use redis::Value;
 use std::time::Duration;
 
 impl Handoff {
-    /// Announces that a worker is alive, and what it serves. The announcement is valid for `ttl`.
+    /// Announces that a worker is alive, and its queues and kinds. The announcement is valid for `ttl`.
     ///
     /// # Errors
     /// If Redis does not write the announcement in time.
@@ -40,7 +40,7 @@ impl Handoff {
         self.run::<Vec<Value>>(DOING, steps).await.map(|_| ())
     }
 
-    /// Remembers that a worker serves its kinds now.
+    /// Notes in Redis that a worker serves its kinds now.
     ///
     /// # Errors
     /// If Redis does not write it in time.

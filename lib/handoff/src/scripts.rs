@@ -1,4 +1,4 @@
-//! The only place that loads `lua/`. Everything that is sent to Redis is a batch of steps, sent by this file.
+//! The only place that loads `lua/`. Every call to Redis is a batch of steps, which this file sends.
 
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, ToRedisArgs, Value, aio::MultiplexedConnection};
 use std::sync::LazyLock;

@@ -1,4 +1,4 @@
-//! Everything Redis holds of one queue at one moment: what a comparison with PostgreSQL starts from.
+//! Everything that Redis holds about one queue at one moment, as the start of a comparison with PostgreSQL.
 
 use crate::{
     connect::Handoff,
@@ -18,7 +18,8 @@ type Flags = (Option<String>, Option<String>);
 type Members = Vec<Vec<u8>>;
 
 impl Handoff {
-    /// Everything Redis holds of a queue, all of one moment. As long as the head: not for busy loops.
+    /// Everything that Redis holds about a queue, all from the same moment. The answer is as long as the head, so the
+    /// call is not for busy loops.
     ///
     /// # Errors
     /// When Redis does not answer in time, or a key holds another type than it should.
@@ -67,14 +68,15 @@ impl Handoff {
     }
 }
 
-/// The ids among the members of a key; the others are added to the strays.
+/// The ids among the members of a key. Members that are no ids are added to the strays.
 fn ids_of(strays: &mut Vec<Stray>, key: String, members: Members) -> Vec<JobId> {
     let (ids, others) = parse_members(members);
     strays.extend(others.into_iter().map(|member| Stray { key: key.clone(), member }));
     ids
 }
 
-/// A score that somebody wrote by hand may be any number; as an integer it keeps to the bounds of integers.
+/// A score that somebody wrote by hand may be any number; the conversion to an integer keeps it within the bounds of
+/// integers.
 #[expect(clippy::cast_possible_truncation, reason = "deadlines in ms are far below 2^53")]
 fn held(score: f64, now_ms: i64) -> Held {
     if is_waiting(score) { Held::Waiting } else { Held::Leased { ms_left: (score as i64).saturating_sub(now_ms) } }

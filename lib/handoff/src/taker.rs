@@ -42,7 +42,7 @@ struct Waker {
     client_id: i64,
     /// A wait is in progress.
     waiting: AtomicBool,
-    /// A wake has come, and no wait has ended because of it yet.
+    /// A wake has come that has not ended a wait yet.
     woken: AtomicBool,
 }
 
@@ -54,7 +54,7 @@ pub struct Unblock {
 }
 
 impl Handoff {
-    /// A taker, with a blocking connection of its own.
+    /// A taker, with a separate blocking connection.
     ///
     /// # Errors
     /// If the connection cannot be made in time.
@@ -76,11 +76,12 @@ impl Handoff {
 }
 
 impl Taker {
-    /// Waits up to `timeout` for a hint, and moves the hint to `claimed`. Lease the hint at once ([`Handoff::take`]
-    /// with `adopt`), claim its job in PostgreSQL, or give the hint back ([`Handoff::release`]).
+    /// Waits up to `timeout` for a hint, and moves the hint to `claimed`. The caller must immediately lease the hint
+    /// ([`Handoff::take`] with `adopt`), claim its job in PostgreSQL, or give the hint back ([`Handoff::release`]).
     ///
-    /// If this future is dropped before its end, the connection is closed (make a new taker). A hint that the server
-    /// has moved by then stays in `claimed` until the reaper adopts it: it is late by seconds, and not lost.
+    /// If this future is dropped before its end, the connection is closed (make a new taker). If the server has
+    /// already moved a hint, the hint stays in `claimed` until the reaper adopts it: its job starts seconds later, and
+    /// is not lost.
     ///
     /// # Errors
     /// If the connection fails, or the server is silent for much longer than `timeout`. Then the connection is closed:
@@ -160,7 +161,7 @@ impl Taker {
     }
 }
 
-/// Marks a wait as in progress while this value lives. The end of the wait fulfils every earlier wake.
+/// Marks a wait as in progress while this value exists. The end of the wait satisfies every earlier wake.
 struct Waiting<'a>(&'a Waker);
 
 impl<'a> Waiting<'a> {

@@ -12,16 +12,16 @@ use leasehold_ports::{Hint, Notice, Taken};
 use redis::Value;
 use std::time::Duration;
 
-/// A list of hints aside is as long as this part of the head at most: enough to start a worker of that kind on, and
-/// ten kinds that nobody serves do not double the memory that the head takes.
+/// The maximum length of a list of hints aside, as a part of the head. It is long enough to give a new worker of the kind
+/// its first jobs, and short enough that ten kinds without workers do not double the memory of the head.
 const ASIDE_PART_OF_HEAD: u32 = 8;
 
 impl Handoff {
-    /// Leases `adopt` (which a blocking take moved to `claimed`) and up to `limit` more hints, those aside for `kinds`
-    /// first. An id of `adopt` that somebody else has taken over meanwhile is not in the answer.
+    /// Leases `adopt` (which a blocking take moved to `claimed`) and up to `limit` more hints, first the hints that are
+    /// set aside for `kinds`. An id of `adopt` that another process has already adopted is not in the answer.
     ///
     /// # Errors
-    /// When Redis does not do it in time. What it may have leased comes back when the lease runs out.
+    /// If Redis does not answer in time. Hints that the failed call has leased come back when their leases run out.
     pub async fn take(
         &self,
         queue: &QueueName,
@@ -46,10 +46,10 @@ impl Handoff {
         Ok(Taken { ids, aside: aside.iter().filter_map(|kind| kind.parse().ok()).collect(), low, paused })
     }
 
-    /// Sets the leases of running jobs, whether Redis knew them or not.
+    /// Sets the leases of running jobs, also of jobs that Redis does not hold.
     ///
     /// # Errors
-    /// When Redis does not do it in time. PostgreSQL's lease is the one that counts.
+    /// If Redis does not answer in time. Only the lease in PostgreSQL counts.
     pub async fn renew(&self, runs: &[(QueueName, Vec<JobId>)], lease: Duration) -> Result<(), Error> {
         let mut steps: Vec<Step> = Vec::with_capacity(runs.len() * 2);
         for (queue, ids) in runs.iter().filter(|(_, ids)| !ids.is_empty()) {
@@ -64,7 +64,7 @@ impl Handoff {
     /// left alone.
     ///
     /// # Errors
-    /// When Redis does not do it in time. The leases run out, and the reaper gives the hints back.
+    /// If Redis does not answer in time. The leases run out, and the reaper gives the hints back.
     pub async fn hold(&self, queue: &QueueName, ids: &[JobId], lease: Duration) -> Result<(), Error> {
         if ids.is_empty() {
             return Ok(());
@@ -73,10 +73,10 @@ impl Handoff {
         self.run::<(Value,)>("holding hints", vec![call.into()]).await.map(drop)
     }
 
-    /// Forgets hints: their jobs are finished, elsewhere, or no longer in the line.
+    /// Removes hints whose jobs are finished, held by another worker, or no longer in the line.
     ///
     /// # Errors
-    /// When Redis does not do it in time. The leases run out, and the reaper forgets them.
+    /// If Redis does not answer in time. The leases run out, and the reaper removes the hints.
     pub async fn ack(&self, hints: &[(QueueName, Vec<JobId>)]) -> Result<(), Error> {
         let steps = hints.iter().filter(|(_, ids)| !ids.is_empty()).map(|(queue, ids)| {
             let keys = self.keys().of(queue);
@@ -86,7 +86,8 @@ impl Handoff {
     }
 
     /// Returns hints to the head, each to its position: leased hints, hints that a blocking take left in `claimed`, and
-    /// hints that Redis does not know. Waiting hints stay where they are; a paused queue forgets all of them.
+    /// hints that Redis does not know. Waiting hints stay where they are. In a paused queue, all of these hints are
+    /// removed.
     ///
     /// # Errors
     /// Redis does not answer in time. The leases run out, and the reaper returns the hints.
@@ -94,11 +95,11 @@ impl Handoff {
         self.push_in("giving hints back", queue, hints, Mode::Return).await.map(|_| ())
     }
 
-    /// Keeps leased hints for workers of another kind, and tells them. Hints beyond the bound are forgotten (the line
-    /// has them).
+    /// Sets leased hints aside for workers of another kind, and notifies these workers. Hints beyond the bound are
+    /// dropped (the line has their jobs).
     ///
     /// # Errors
-    /// When Redis does not do it in time. The leases run out, and the hints are offered again.
+    /// If Redis does not answer in time. The leases run out, and the hints are offered again.
     pub async fn set_aside(&self, queue: &QueueName, kind: &Kind, hints: &[Hint]) -> Result<(), Error> {
         if hints.is_empty() {
             return Ok(());
@@ -119,7 +120,7 @@ impl Handoff {
     /// The queues among these that have waiting hints, or hints set aside.
     ///
     /// # Errors
-    /// When Redis does not answer in time.
+    /// If Redis does not answer in time.
     pub async fn with_hints(&self, queues: &[QueueName]) -> Result<Vec<QueueName>, Error> {
         let exists = |queue| {
             let keys = self.keys().of(queue);
@@ -131,10 +132,10 @@ impl Handoff {
     }
 
     /// The lock under which one worker at a time fills a head; free again after `ttl`, or when the fill is done. Whether
-    /// this call got it.
+    /// this call got the permission.
     ///
     /// # Errors
-    /// When Redis does not answer in time.
+    /// If Redis does not answer in time.
     pub async fn lock_fill(&self, queue: &QueueName, ttl: Duration) -> Result<bool, Error> {
         let mut lock = redis::cmd("SET");
         lock.arg(self.keys().of(queue).fill_lock()).arg(1).arg("NX").arg("PX").arg(milliseconds(ttl).max(1));
@@ -142,10 +143,11 @@ impl Handoff {
         Ok(answer != Value::Nil)
     }
 
-    /// The fill is done. (If it took longer than the lock lasts, this may be another's lock. A second fill does no harm.)
+    /// The fill is done. (If the fill took longer than the lock lasts, this may remove the lock of another worker. A
+    /// second fill does no harm.)
     ///
     /// # Errors
-    /// When Redis does not answer in time; then the lock ends by itself.
+    /// If Redis does not answer in time; then the lock ends by itself.
     pub async fn unlock_fill(&self, queue: &QueueName) -> Result<(), Error> {
         let mut unlock = redis::cmd("DEL");
         unlock.arg(self.keys().of(queue).fill_lock());
@@ -158,7 +160,7 @@ impl Handoff {
         (self.inner.head_max / ASIDE_PART_OF_HEAD).max(1)
     }
 
-    /// Forgets members that are no ids at all: nobody could ever ack them.
+    /// Removes members that are no ids: no worker could ever ack them.
     pub(crate) async fn forget_strays(&self, queue: &QueueName, strays: Vec<Vec<u8>>) {
         if strays.is_empty() {
             return;
@@ -181,7 +183,7 @@ pub(crate) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What of these members are job ids, and what is not.
+/// Splits these members into job ids and other strings.
 pub(crate) fn parse_members(members: Vec<Vec<u8>>) -> (Vec<JobId>, Vec<Vec<u8>>) {
     let mut ids = Vec::with_capacity(members.len());
     let mut strays = Vec::new();
@@ -194,7 +196,7 @@ pub(crate) fn parse_members(members: Vec<Vec<u8>>) -> (Vec<JobId>, Vec<Vec<u8>>)
     (ids, strays)
 }
 
-/// The job id, if it is one, spelled as this program spells it (any other spelling would be another member).
+/// The job id, if it is one, in the spelling of this program (another spelling would be another member).
 pub(crate) fn parse_member(member: &[u8]) -> Option<JobId> {
     let text = std::str::from_utf8(member).ok()?;
     let id: JobId = text.parse().ok()?;

@@ -1,4 +1,5 @@
-//! What Kubernetes gives a pod to talk to the API server: an address in two variables, and a folder with three files.
+//! The data that Kubernetes gives a pod for calls to the API server: an address in two variables, and a folder with
+//! three files.
 
 use crate::error::Error;
 use std::{
@@ -27,7 +28,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// What the variables of this process say, and the usual folder.
+    /// The account from the variables of this process and the usual folder.
     #[must_use]
     pub fn of_this_pod() -> Self {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());

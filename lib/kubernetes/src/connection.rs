@@ -31,7 +31,7 @@ const MESSAGE_MAX_CHARS: usize = 300;
 
 /// A request, in words of HTTP.
 pub(crate) struct Asked {
-    /// What is asked, for errors.
+    /// The request, for error messages.
     pub(crate) doing: &'static str,
     pub(crate) method: Method,
     pub(crate) path: String,
@@ -54,7 +54,7 @@ struct Connection {
     _driver: AbortOnDropHandle<Result<(), hyper::Error>>,
 }
 
-/// What the API server says when it refuses.
+/// The message of the API server when it refuses a request.
 #[derive(Deserialize)]
 struct Status {
     message: Option<String>,

@@ -1,4 +1,4 @@
-//! Why the API server did not do what was asked.
+//! Why a request to the API server failed.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -9,7 +9,7 @@ pub enum Error {
     /// Kubernetes sets these variables in each container.
     #[error("this process does not run in a pod: the variable {0} is not set")]
     NotInPod(&'static str),
-    /// The pod has no token, or not the files around it.
+    /// The pod has no token, or the other files of the token are missing.
     #[error("cannot read {}: {reason}; does the pod have a token (automountServiceAccountToken)?", .path.display())]
     Account {
         /// The file.
@@ -17,7 +17,7 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// Nobody accepts a connection.
+    /// No server accepts the connection.
     #[error("cannot connect to {0}: {1}")]
     Connect(String, io::Error),
     /// The other end has no certificate of the authority of the cluster.
@@ -32,16 +32,16 @@ pub enum Error {
     /// The API server refused the request.
     #[error("it refused to {doing} with status {status}: {message}")]
     Refused {
-        /// What was asked.
+        /// The request.
         doing: &'static str,
         /// The status.
         status: u16,
-        /// What the API server said.
+        /// The message of the API server.
         message: String,
         /// For how long the API server wants no request.
         retry_after: Option<Duration>,
     },
-    /// The answer is not what the API promises.
+    /// The answer does not have the form that the API promises.
     #[error("its answer cannot be read: {0}")]
     Answer(String),
 }

@@ -11,7 +11,7 @@ use leasehold_ports::{CostWritten, Pod, Pods, PodsError};
 use serde::Deserialize;
 use serde_json::json;
 
-/// The pods of one page. The API server holds and sends no more at once.
+/// The pods of one page. So the API server holds and sends at most this number in one answer.
 pub const PAGE: usize = 500;
 
 /// Of each pod only the metadata is sent. With the rest, a list is ten times as long.
@@ -116,7 +116,7 @@ impl PodsOfCluster {
     }
 
     fn path(&self) -> Result<String, Error> {
-        // Outside of a pod, the missing variable says more than the missing file.
+        // Outside of a pod, an error about the missing variable explains more than an error about the missing file.
         self.server.account.address()?;
         Ok(format!("/api/v1/namespaces/{}/pods", self.server.account.namespace()?))
     }

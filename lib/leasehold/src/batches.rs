@@ -62,7 +62,8 @@ impl Client {
         self.untyped().seal_batch(name, seal).await
     }
 
-    /// Cancels the live jobs of a batch. Returns how many jobs this call has cancelled, and how many run and are told to stop.
+    /// Cancels the live jobs of a batch. Returns how many jobs this call has cancelled, and how many running jobs were told to
+    /// stop.
     ///
     /// # Errors
     /// [`Error::Locked`] if open transactions of other sessions hold some of the jobs; all others are cancelled. Or PostgreSQL

@@ -83,7 +83,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`] if one job is invalid: then no job is sent. Otherwise the batches before the one that failed are
+    /// [`Error::Invalid`] if one job is invalid: then no job is sent. Otherwise the batches before the failed batch are
     /// accepted. When a connection is lost, the batch is sent again under the same ids, a few times, and then is
     /// [`Error::OutcomeUnknown`]. When open transactions of other sessions hold ids or unique keys for longer than
     /// `database.lock_timeout_ms`, the error is [`Error::Locked`], and all other jobs are accepted.
@@ -186,8 +186,8 @@ impl Client {
         self.inner.explain(id).await
     }
 
-    /// Cancels jobs. Waiting jobs end at once; the workers of running jobs are told to stop. An id that belongs to no
-    /// job is not in the answer.
+    /// Cancels jobs. Waiting jobs end immediately; the workers of running jobs are told to stop. An id that belongs to no job
+    /// is not in the answer.
     ///
     /// # Errors
     /// PostgreSQL fails.
@@ -195,8 +195,8 @@ impl Client {
         self.inner.cancel(ids).await
     }
 
-    /// Puts finished jobs back into the line with all their attempts, and scheduled jobs at once. Jobs in other states,
-    /// and ids that belong to no job, are not in the answer.
+    /// Puts finished jobs back into the line with all their attempts. Also puts scheduled jobs into the line immediately. Jobs
+    /// in other states, and ids that belong to no job, are not in the answer.
     ///
     /// # Errors
     /// PostgreSQL fails, or a live job has taken the unique key of one of the jobs.

@@ -36,7 +36,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> JobOutput for Done<T> {
     }
 }
 
-/// What may follow from a success: a [`Job`], a [`FollowOn`] with other words than its type has, or a job of any kind.
+/// A job that may follow from a success: a [`Job`], a [`FollowOn`] with options that differ from its type, or a job of any kind.
 pub trait IntoFollowOn {
     /// The job that follows.
     ///
@@ -64,7 +64,7 @@ impl IntoFollowOn for NewJob {
 }
 
 /// A success from which other jobs follow. They are enqueued in the transaction that ends the run: each of them exists if and
-/// only if this success is accepted. A run that has lost its lease makes none of them.
+/// only if this success is accepted. A run that has lost its lease makes no follow-on job.
 ///
 /// ```
 /// use leasehold::{Done, FollowOn, Job, JobError, Run};
@@ -115,7 +115,7 @@ impl<T: fmt::Debug> fmt::Debug for Done<T> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompleteError {
-    /// The lease is lost: another process decides about the job. Nothing of this transaction may be committed.
+    /// The lease is lost: another process decides about the job. The transaction must be rolled back.
     #[error("the lease of the job is lost, so its transaction must not be committed")]
     LeaseLost,
     /// The result or a follow-on job can never be stored. As the error of a run, this ends the job: another run would do the same.
@@ -147,8 +147,8 @@ impl<T> Done<T> {
 
 impl<T: Serialize> Done<T> {
     /// Ends the job in the handler's own transaction. The handler's writes, the end of the job and the follow-on jobs are
-    /// committed together, or none of them. Commit at once afterwards, and return the value: until the commit, the row of the job
-    /// is locked.
+    /// committed together or rolled back together. Commit immediately after this call, and return the value: until the commit,
+    /// the row of the job is locked.
     ///
     /// ```no_run
     /// # use leasehold::{Done, Job, JobError, Run};
@@ -189,8 +189,8 @@ impl<T: Serialize> Done<T> {
     /// again.
     ///
     /// *If the answer to the commit is lost*, the handler does not know whether the transaction is committed, and returns the
-    /// error. The worker asks PostgreSQL: a job that has ended has succeeded, whatever the handler returned. Otherwise the run has
-    /// failed with the error of the handler, and the writes of the handler do not exist.
+    /// error. The worker asks PostgreSQL: if the job has ended, it has succeeded, no matter what the handler returned. Otherwise
+    /// the run has failed with the error of the handler, and the writes of the handler do not exist.
     ///
     /// # Errors
     /// The lease is lost, the result or a follow-on job is invalid, or PostgreSQL fails.

@@ -30,7 +30,7 @@ pub type Enqueue<'c, J> = Draft<J, &'c Client>;
 /// ```
 pub type FollowOn<J> = Draft<J, ()>;
 
-/// A job with its words that is not enqueued yet: an [`Enqueue`] or a [`FollowOn`].
+/// A job with its options that is not enqueued yet: an [`Enqueue`] or a [`FollowOn`].
 #[must_use = "nothing is enqueued before `send`"]
 pub struct Draft<J, To> {
     to: To,
@@ -39,7 +39,7 @@ pub struct Draft<J, To> {
 }
 
 impl<J: Job> FollowOn<J> {
-    /// A job of this type with the words of its type.
+    /// A job of this type with the defaults of its type.
     pub fn of(job: J) -> Self {
         Self { to: (), job: new_job(&job), kind: PhantomData }
     }
@@ -99,8 +99,8 @@ impl<J: Job, To> Draft<J, To> {
         self.set(|job| job.batch = Some(name))
     }
 
-    /// The share of the queue that the job counts against, such as a tenant. The keys of a queue get their turns one after the
-    /// other, by their weights: see [`Client::set_fair_weight`]. Jobs of one key keep their order.
+    /// The share of the queue that the job counts against, such as a tenant. The jobs of the keys of a queue start in turns, by
+    /// the weights of the keys: see [`Client::set_fair_weight`]. Jobs of one key keep their order.
     pub fn fair_key(self, key: impl Into<String>) -> Self {
         let key = key.into();
         self.set(|job| job.fair_key = Some(key))
@@ -113,8 +113,8 @@ impl<J: Job, To> Draft<J, To> {
         self.set(|job| job.traceparent = Some(traceparent))
     }
 
-    /// The webhook (its id) that is told of the end of this job, whatever its filter of queues and kinds says. It must exist, and it is
-    /// told of the final states that it asks for, once for each end.
+    /// The id of a webhook that gets a message about the end of this job, even if its filter of queues and kinds does not
+    /// match. The webhook must exist. It gets one message for each end in a final state that it asks for.
     pub fn webhook(self, id: impl Into<String>) -> Self {
         let id = id.into();
         self.set(|job| job.webhook = Some(id))
@@ -217,8 +217,8 @@ impl<'c, J: Job> Enqueue<'c, J> {
 
     /// Enqueues the job in the caller's own transaction: the job exists if and only if the transaction commits.
     ///
-    /// Redis is not told, since the client does not learn of the commit. The next fill of the head finds the job, within a
-    /// tick of a reaper (`reaper.tick_ms`).
+    /// No hint is pushed to Redis, since the client does not learn of the commit. The next fill of the head finds the job,
+    /// within a tick of a reaper (`reaper.tick_ms`).
     ///
     /// ```no_run
     /// # use leasehold::{Client, Job, JobError, Run};

@@ -50,8 +50,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The delays between attempts, as the worker of this version has them; `None` takes `worker.backoff_base_ms` and
     /// `worker.backoff_cap_ms`.
     const BACKOFF: Option<Backoff> = None;
-    /// How these jobs are tried again, unless [`Enqueue::retry`](crate::Draft::retry) says otherwise. Each job keeps what it
-    /// was enqueued with. What is left out is as [`Job::BACKOFF`] says.
+    /// How these jobs are tried again, unless [`Enqueue::retry`](crate::Draft::retry) says otherwise. Each job keeps the
+    /// policy with which it was enqueued. Fields that are left out come from [`Job::BACKOFF`].
     const RETRY: Option<Retry> = None;
     /// These jobs are cancelled if they have not begun within this time, unless
     /// [`Enqueue::expires_in`](crate::Draft::expires_in) says otherwise.
@@ -103,7 +103,7 @@ impl JobError {
         Self(Ending::Snooze(Some(delay), Some(reason.into())))
     }
 
-    /// The job can never succeed: dead at once, whatever attempts are left.
+    /// The job can never succeed: it is dead immediately, even if attempts are left.
     pub fn never(error: impl Into<String>) -> Self {
         Self(Ending::Never(error.into()))
     }
@@ -159,7 +159,7 @@ impl<J: Job> Handler for Typed<J> {
         Box::pin(async move {
             let job: J = match serde_json::from_str(run.job().payload.get()) {
                 Ok(job) => job,
-                // Not dead at once: while versions are mixed, a newer worker may understand the payload.
+                // The job is not dead immediately: during a rollout, a newer worker may understand the payload.
                 Err(error) => return Outcome::Failed(not_taken(&run, J::KIND, &error)),
             };
             match job.run(&run).await {

@@ -3,8 +3,9 @@
 use crate::{Client, Error, KeyLimit, LimitRecord};
 
 impl Client {
-    /// Sets the limit of a key, or of each key that begins like a pattern, which ends in `*`. Replaces an earlier limit at once.
-    /// Runs go on when a limit is lowered. Jobs name their keys with [`Enqueue::limit_key`](crate::Enqueue::limit_key).
+    /// Sets the limit of a key, or of each key that matches a pattern, such as `api-*`. Replaces an earlier limit
+    /// immediately. Running jobs continue when a limit is lowered. Jobs name their keys with
+    /// [`Enqueue::limit_key`](crate::Enqueue::limit_key).
     ///
     /// ```no_run
     /// # use leasehold::*;
@@ -36,7 +37,8 @@ impl Client {
         self.untyped().limit(key).await
     }
 
-    /// Removes the limit of a key or a pattern: the jobs that wait for it may start. Returns whether there was one.
+    /// Removes the limit of a key or a pattern: the jobs that wait for this limit may start. Returns whether there was
+    /// one.
     ///
     /// # Errors
     /// PostgreSQL fails.

@@ -17,19 +17,19 @@ use std::{
 #[derive(Debug)]
 pub(crate) struct WorkerMetrics {
     watch: leasehold_worker::Watch,
-    /// The queues that have series of their own. The queues of a worker do not change, so these do not either.
+    /// The queues that have separate series. The queues of a worker do not change, so these do not either.
     chosen: BTreeSet<String>,
 }
 
 impl WorkerMetrics {
-    /// Of the queues that are not in the list of the settings, the first ones that the worker serves have series.
+    /// Of the queues that are not in the list of the settings, the first queues of the worker have separate series.
     pub(crate) fn new(watch: leasehold_worker::Watch, shown: &ShownQueues) -> Self {
         let queues = watch.queues().map(QueueName::as_str).zip((0..u64::MAX).rev());
         let chosen = shown.choose(queues, &BTreeSet::new());
         Self { watch, chosen }
     }
 
-    /// The distributions of the queues, each with those of the other queues together.
+    /// The distributions of the shown queues, and one distribution for all other queues together.
     fn by_queue(&self) -> BTreeMap<&str, QueueReading> {
         let each = self.watch.queues().filter_map(|queue| Some((queue.as_str(), self.watch.of_queue(queue)?)));
         let each: BTreeMap<&str, QueueReading> = each.collect();

@@ -1,8 +1,8 @@
-//! What runs around every run of a worker: state for its handlers, and functions of the program.
+//! Middleware, which runs around every run of a worker: state for its handlers, and functions of the program.
 //!
 //! Middleware is one function and not tower's `Layer`. A worker limits, retries and times out runs by itself, durably; tower's
-//! middleware of these sorts would do the same again in memory. What is left, such as spans and metrics, is shorter as a
-//! function, and no version of tower becomes a part of this crate's interface.
+//! middleware for limits, retries and timeouts would do the same again in memory. Other middleware, such as spans and metrics,
+//! is shorter as a function, and no version of tower becomes a part of this crate's interface.
 
 use leasehold_core::{Backoff, Outcome};
 use leasehold_worker::{Handler, Run, State};
@@ -31,7 +31,7 @@ impl Around {
         self.layers.push(Arc::new(move |run, next| Box::pin(layer(run, next))));
     }
 
-    /// The handler with all of this around it; the handler itself if there is nothing to add.
+    /// The handler with all middleware around it; the handler itself if there is no middleware.
     pub(crate) fn wrap(&self, handler: Arc<dyn Handler>) -> Arc<dyn Handler> {
         if self.state.is_empty() && self.layers.is_empty() {
             return handler;
@@ -82,7 +82,8 @@ impl fmt::Debug for Next {
 }
 
 impl Next {
-    /// Runs the rest. The outcome can be looked at or replaced; a run that was not passed on counts as what is returned.
+    /// Runs the rest. The middleware can read or replace the outcome. If it does not call the handler, the outcome that it
+    /// returns counts.
     pub async fn run(self, run: Run) -> Outcome {
         let Self { layers, inner, handler } = self;
         match layers.get(inner).cloned() {

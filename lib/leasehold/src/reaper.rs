@@ -1,4 +1,4 @@
-//! A reaper in a Rust program, so that one process can do all that a small installation needs.
+//! A reaper in a Rust program, so that one process can do everything for a small installation.
 
 use crate::{Config, Error, metrics::ReaperMetrics, serve::bind};
 use leasehold_client::Pair;
@@ -16,8 +16,8 @@ const COSTS_EVERY: Duration = Duration::from_secs(10);
 
 /// A reaper: repairs what crashed processes left behind, moves due jobs into the line, and keeps the head filled.
 ///
-/// Every installation needs at least one running reaper: `leasehold reaper`, or this. More reapers do no harm; each can
-/// stand in for the others.
+/// Every installation needs at least one running reaper: `leasehold reaper`, or this. Several reapers may run at the same
+/// time; each can replace the others.
 ///
 /// ```no_run
 /// # async fn doc() -> Result<(), Box<dyn std::error::Error>> {

@@ -3,8 +3,8 @@
 use crate::{Client, Enqueued, Error, NewSchedule, Schedule, ScheduleName};
 
 impl Client {
-    /// Makes a schedule, or changes the one of this name at once. Reapers enqueue its job at each tick. A paused schedule
-    /// stays paused. With the same timing, the next tick stays, so a program may set its schedules at each start.
+    /// Makes a schedule, or immediately changes the schedule of this name. Reapers enqueue its job at each tick. A paused
+    /// schedule stays paused. With the same timing, the next tick stays, so a program may set its schedules at each start.
     ///
     /// ```no_run
     /// # use leasehold::{Client, Job, JobError, Missed, NewSchedule, Run, Timing};
@@ -42,7 +42,7 @@ impl Client {
         self.untyped().schedules().await
     }
 
-    /// One schedule; `None` if there is none of this name.
+    /// One schedule; `None` if there is no schedule of this name.
     ///
     /// # Errors
     /// PostgreSQL fails.

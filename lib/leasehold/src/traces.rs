@@ -1,7 +1,7 @@
 //! Spans of OpenTelemetry for enqueues and runs.
 //!
-//! An enqueue is a span `send {queue}`, whose context the job stores. A run is a span `process {queue}`: the root of a trace of its own,
-//! with a link to the enqueue and a link to the attempt before. What a handler does in spans of the crate `tracing` belongs to the span of
+//! An enqueue is a span `send {queue}`, whose context the job stores. A run is a span `process {queue}`: the root of a new trace,
+//! with a link to the enqueue and a link to the previous attempt. Spans of the crate `tracing` in a handler belong to the span of
 //! its run. No span has a payload, a result or the text of an error. Without one of the functions below, no span is made.
 //!
 //! With the feature `otlp`, Leasehold exports the spans itself:
@@ -27,8 +27,9 @@
 pub use leasehold_telemetry::traces::{RunIds, Traces, TracesError};
 pub use leasehold_telemetry::traces::{TARGET, turn_on};
 
-/// Starts the export of spans to the collector that `telemetry.otlp_endpoint` or a variable `OTEL_EXPORTER_OTLP_…` names; `None` if
-/// nobody names one. `service` is the name of the service, unless a setting or a variable has another one. Needs a runtime of tokio.
+/// Starts the export of spans to the collector that `telemetry.otlp_endpoint` or a variable `OTEL_EXPORTER_OTLP_…` names; `None`
+/// if no setting and no variable names a collector. `service` is the name of the service, unless a setting or a variable has
+/// another one. Needs a runtime of tokio.
 ///
 /// # Errors
 /// A setting or a variable has an impossible value.

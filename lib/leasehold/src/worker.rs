@@ -79,7 +79,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// Runs jobs of every kind that has no handler of its own.
+    /// Runs jobs of every kind without a specific handler.
     pub fn handler_of_any_kind(mut self, handler: Arc<dyn Handler>) -> Self {
         self.any_kind = Some(handler);
         self
@@ -135,7 +135,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// Serves a queue, and runs up to this number of its jobs at once.
+    /// Serves a queue, and runs up to this number of its jobs at the same time.
     pub fn queue(mut self, name: &str, slots: u32) -> Self {
         match name.parse::<QueueName>() {
             Ok(_) if slots == 0 => self.refuse(Error::Worker("a queue needs at least one slot")),
@@ -166,7 +166,7 @@ impl WorkerBuilder {
     }
 
     /// Connects and works until `shutdown` is ready. Then lets handlers finish for `worker.grace_ms`, releases the
-    /// other jobs, and returns what the worker did.
+    /// other jobs, and returns the counters of the worker.
     ///
     /// # Errors
     /// The worker has nothing to serve, or a store is unavailable at the start. A running worker outlasts outages of

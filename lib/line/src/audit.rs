@@ -1,4 +1,5 @@
-//! Compares the hints of one queue with their jobs. Pure: the sweep repairs by the result, doctor reports the result.
+//! Compares the hints of one queue with their jobs. This file is pure: the sweep repairs the faults that it finds, and
+//! doctor reports them.
 //!
 //! Both stores change while they are read one after the other, so each result is only a suspicion. It becomes a fault
 //! when the next check finds the same problem with the same job.

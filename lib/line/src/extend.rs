@@ -15,11 +15,11 @@ const EXTENSIONS: u32 = 8;
 /// Appends to a low head the ids that follow in the line behind the position up to which the head was filled. This
 /// costs about half of [`fill_head`](crate::fill_head), because ids that Redis holds are neither read nor sent. `None`
 /// means that a fill is needed: the last fill was [too long](leasehold_ports::EXTEND_FOR) ago; or the head no longer
-/// reaches that position; or the line ends there, which only a fill may say; or another process has filled the head
-/// meanwhile.
+/// reaches that position; or the line ends there, which only a fill may record; or another process has filled the head
+/// at the same time.
 ///
-/// An extension pushes a part of what a fill would push. It is as safe as a fill: at any time, and by many processes at
-/// once.
+/// An extension pushes a part of the hints that a fill would push. It is as safe as a fill: at any time, and by many
+/// processes at the same time.
 ///
 /// # Errors
 /// A store does not answer. Hints that were pushed before that are right and stay.

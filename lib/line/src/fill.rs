@@ -1,7 +1,7 @@
 //! Fills the head in Redis from the front of the line in PostgreSQL.
 //!
-//! One operation repairs every possible damage of Redis: it reads the first ids of the line, and pushes those that
-//! Redis does not hold. Between two fills, a head may be extended (`extend.rs`), which costs less and repairs nothing.
+//! One operation repairs every possible damage of Redis: it reads the first ids of the line, and pushes the ids that
+//! Redis does not hold. Between two fills, a head may be extended (`extend.rs`), which costs less but repairs nothing.
 //! This file owns the choice of kinds for a head. The statement owns the order of the line, the script owns the maximum
 //! of the head.
 
@@ -14,7 +14,7 @@ use leasehold_ports::{Error, Fill, FillHead, Filled, Line, ReadLine, Served, Str
 use serde::Serialize;
 use std::collections::BTreeSet;
 
-/// What one fill found and changed.
+/// The result of one fill.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HeadReport {
     /// Ids that were read from the front of the line.
@@ -30,8 +30,8 @@ pub struct HeadReport {
 /// Makes the head of `queue` match the front of its line: up to `head_max` ids, of the kinds that a live worker serves
 /// and whose aside lists are not full.
 ///
-/// Safe to call at any time, and by many processes at once: Redis refuses a hint that it already holds, and PostgreSQL
-/// refuses a hint that is out of date.
+/// Safe to call at any time, and by many processes at the same time: Redis refuses a hint that it already holds, and
+/// PostgreSQL refuses a hint that is out of date.
 ///
 /// # Errors
 /// A store does not answer. Hints that were pushed before that are right and stay.
@@ -41,7 +41,8 @@ pub async fn fill_head(
     queue: &QueueName,
     head_max: u32,
 ) -> Result<HeadReport, Error> {
-    // Before the survey: a job may come of a kind that had none, and its hint before the fill.
+    // The reading begins before the survey. After the survey, the first job of a kind may come, and its hint may come
+    // before the fill.
     let reading = begin_reading(handoff, queue).await?;
     let (mut stretches, shared) = stretches_of(store, handoff, queue).await?;
     let (front, moved) = front_of_line(store, handoff, queue, &stretches, head_max).await?;
@@ -96,7 +97,7 @@ pub fn fill_from(queue: &QueueName, reading: u64, front: &Line) -> Fill {
     Fill { queue: queue.clone(), reading: Some(reading), hints: front.hints.clone(), more: front.more, to }
 }
 
-/// What a fill from this front found and changed.
+/// The result of a fill from this front.
 #[must_use]
 pub fn report_of(front: &Line, filled: Filled) -> HeadReport {
     let read = u32::try_from(front.hints.len()).unwrap_or(u32::MAX);
@@ -105,9 +106,9 @@ pub fn report_of(front: &Line, filled: Filled) -> HeadReport {
 
 /// Whether jobs of this kind belong in the head.
 ///
-/// Kinds that no worker serves stay in the line, where they cost nothing. So do kinds whose aside lists are full: one
-/// more hint would be taken, refused as foreign and deleted, again and again. If no worker is known (none has started
-/// yet, or Redis lost its data), no kind is left out.
+/// Kinds that no worker serves stay in the line, where they cost nothing. Kinds whose aside lists are full do not
+/// belong there either: each further hint would be taken, refused as foreign and deleted, again and again. If no worker
+/// is known (none has started yet, or Redis lost its data), no kind is left out.
 #[must_use]
 pub fn is_wanted(kind: &Kind, served: &Served, full: &BTreeSet<Kind>) -> bool {
     let is_served = match served {

@@ -9,7 +9,8 @@
 //! |
 //! | does each hint fit its job? | `audit` |
 //!
-//! Every function here is safe to call at any time and by many processes at once. The callers decide when to call it.
+//! Every function here is safe to call at any time and by many processes at the same time. The callers decide when to
+//! call it.
 
 mod audit;
 mod error;

@@ -12,14 +12,14 @@ use std::time::Duration;
 /// a head surveys the line.
 const SHARED_AT_MOST: usize = 500;
 
-/// How long other processes use what is shared.
+/// How long other processes use the shared scan start.
 #[derive(Clone, Copy, Debug)]
 pub enum Ttl {
-    /// As long as the earlier scan start.
+    /// The new scan start is valid for as long as the earlier one.
     Keep,
-    /// A reaper shares at every tick: the text is needed until another reaper works.
+    /// For a reaper, which shares at every tick: if it dies, the text is needed until another reaper shares.
     Reaper,
-    /// A worker cannot tell whether its survey was slow only by chance.
+    /// For a worker: it does not know whether its survey was slow only by chance.
     Worker(Duration),
 }
 

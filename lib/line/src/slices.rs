@@ -1,5 +1,5 @@
-//! The lines of all queues in slices, each with a fingerprint. Only slices that have changed are read, however many
-//! queues there are.
+//! The lines of all queues in slices, each with a fingerprint. Only slices that have changed are read, so the cost
+//! stays low with thousands of queues.
 //!
 //! This file owns which slices there are, which of them are compared in a tick, and their last fingerprints.
 //! `surveys.rs` owns the content of the lines.
@@ -18,7 +18,7 @@ const SLICES_A_TICK: usize = 512;
 const JOBS_A_TICK: i64 = 20_000;
 /// Changed slices that are read in one tick.
 pub(crate) const CHANGED_A_TICK: usize = 128;
-/// The estimate for a slice of which nothing is known.
+/// The estimate for a slice that was never read.
 const JOBS_UNKNOWN: i64 = 64;
 
 #[derive(Debug)]
@@ -29,7 +29,7 @@ struct Known {
     seen: Option<Fingerprint>,
 }
 
-/// All slices; none as long as the lines are not known.
+/// All slices; empty while the lines are not known.
 #[derive(Debug, Default)]
 pub(crate) struct Slices {
     slices: Vec<Known>,
@@ -45,7 +45,7 @@ pub(crate) struct Slices {
 
 /// The result of reading a changed slice.
 pub(crate) struct SliceLook {
-    /// Its index among the slices that were asked about.
+    /// Its index among the requested slices.
     pub(crate) nth: usize,
     /// Its fingerprint, taken before the read.
     pub(crate) seen: Fingerprint,
@@ -90,8 +90,8 @@ impl Slices {
         seen.count > JOBS || self.slices[nth].seen != Some(seen)
     }
 
-    /// Stores what was read in slices before the slice at `end`, with which the next tick continues. Returns the queues
-    /// that were in these slices before.
+    /// Stores the fingerprints of the slices before the slice at `end`. The next tick continues with the slice at
+    /// `end`. Returns the queues that were in these slices before.
     pub(crate) fn learn(&mut self, looked: &[SliceLook], end: usize) -> Vec<QueueName> {
         let mut before = Vec::new();
         let mut looked = looked.iter().peekable();
@@ -183,7 +183,7 @@ mod tests {
         Fingerprint { count, hash: count }
     }
 
-    /// Compares all slices, as if each queue had one job.
+    /// Compares all slices, in a test in which each queue has one job.
     fn compare(slices: &mut Slices, snapshot: &str) -> (usize, usize) {
         let (mut ticks, mut changed) = (0, 0);
         while !slices.are_verified(snapshot) {

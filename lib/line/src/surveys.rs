@@ -1,11 +1,11 @@
-//! Where the lines begin, as far as this reaper knows, and in which lines something changed.
+//! Where the lines begin, as far as this reaper knows, and which lines have changed.
 //!
 //! A survey finds out where each line begins. For this, it must walk over all dead rows. While PostgreSQL can remove
 //! dead rows, the lines of all queues are surveyed once. From then on, whenever any transaction has ended, the lines
 //! are compared slice by slice with their last state (`slices.rs`), and only changed slices are surveyed again. While a
 //! transaction stays open, PostgreSQL cannot remove dead rows, and each survey takes longer than the one before. Then
-//! surveys run beside the ticks, for at most a fiftieth of the time. Between two surveys, each read of a line says how
-//! far its start has moved, and every line counts as changed.
+//! surveys run in parallel with the ticks, for at most a fiftieth of the time. Between two surveys, each read of a
+//! line reports how far its start has moved, and every line counts as changed.
 
 use crate::{
     error::Error,
@@ -24,13 +24,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// A survey that takes no longer than this is quick: it costs no more than a tick.
 const QUICK: Duration = Duration::from_millis(10);
-/// Added to [`QUICK`] for each row that was found: several times what a row takes on an idle machine.
+/// Added to [`QUICK`] for each row that was found: several times the time for a row on an idle machine.
 const QUICK_FOR_EACH: Duration = Duration::from_micros(50);
 /// The same for each job that is compared.
 const QUICK_FOR_EACH_JOB: Duration = Duration::from_micros(5);
-/// The rest after a survey that is not quick, as a multiple of its time above [`QUICK`].
+/// The pause after a survey that is not quick, as a multiple of its time above [`QUICK`].
 const RESTS: u32 = 50;
-/// The longest rest. A job before the known start of its line is found after this time at the latest.
+/// The longest pause. A job before the known start of its line is found after this time at the latest.
 const REST_AT_MOST: Duration = Duration::from_secs(300);
 /// Survey timeout of a tick: with, and without, the result of an earlier survey.
 const WAIT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
@@ -39,7 +39,7 @@ const COMMITS_WITHIN: TimeDelta = TimeDelta::milliseconds(250);
 /// A survey that takes this long is logged: an operator should know why the fleet becomes slow.
 const WORTH_A_WORD: Duration = Duration::from_secs(2);
 
-/// The rest between a survey and the next one. Zero: the next survey may run at once, and the result need not be
+/// The pause between a survey and the next one. Zero: the next survey may run immediately, and the result need not be
 /// cached.
 #[must_use]
 pub fn rest_after(took: Duration) -> Duration {
@@ -61,22 +61,22 @@ pub struct Surveys {
     slices: Slices,
     paused: BTreeSet<QueueName>,
     paused_kinds: BTreeSet<(QueueName, Kind)>,
-    /// Queues of which kinds were paused or resumed since the last call that took this set.
+    /// Queues in which kinds were paused or resumed since the last call that took this set.
     kinds_changed: BTreeSet<QueueName>,
     /// The snapshot at which the pauses were read.
     paused_seen: Option<Fingerprint>,
     /// Queues whose lines or pauses may have changed since the last call that took this set.
     changed: BTreeSet<QueueName>,
     under_way: Option<AbortOnDropHandle<Result<Survey, leasehold_ports::Error>>>,
-    /// How much longer than without dead rows the last survey took, and the one before. One slow survey may be chance;
-    /// two slow surveys in a row mean dead rows.
+    /// By how much the last two surveys took longer than without dead rows. One slow survey may be chance; two slow
+    /// surveys in a row mean dead rows.
     took: [Duration; 2],
     rests_until: Option<Instant>,
 }
 
 impl Surveys {
-    /// Surveys again if something may have changed and the rest is over. The earlier result stays valid until there is
-    /// a new one. `snapshot` says which transactions had ended before.
+    /// Surveys again if something may have changed and the pause has ended. The earlier result stays valid until there
+    /// is a new one. `snapshot` says which transactions had ended at the start.
     ///
     /// # Errors
     /// PostgreSQL does not answer, or the first survey is still in progress.
@@ -98,7 +98,7 @@ impl Surveys {
         let jobs = seen.iter().map(|seen| usize::try_from(seen.count).unwrap_or_default()).sum();
         self.took = [delay(delay(took, seen.len(), QUICK_FOR_EACH), jobs, QUICK_FOR_EACH_JOB), self.took[0]];
         if self.took.iter().all(|took| *took > QUICK) {
-            // There are dead rows: the next survey covers all lines and runs beside the ticks.
+            // There are dead rows: the next survey covers all lines and runs in parallel with the ticks.
             self.slices = Slices::default();
         }
         if self.paused_seen != Some(paused) {
@@ -209,8 +209,8 @@ impl Surveys {
         std::mem::take(&mut self.changed)
     }
 
-    /// The queues of which kinds were paused or resumed, once: the set is empty afterwards. Redis may lack hints of these kinds,
-    /// because workers forget the hints that a pause refuses.
+    /// Takes the queues in which kinds were paused or resumed: the set is empty afterwards. Redis may lack hints of
+    /// these kinds, because workers forget the hints that a pause refuses.
     #[must_use]
     pub fn take_kinds_changed(&mut self) -> BTreeSet<QueueName> {
         std::mem::take(&mut self.kinds_changed)
@@ -233,14 +233,14 @@ impl Surveys {
         self.took[0] > QUICK && self.slices.is_empty()
     }
 
-    /// What an operator should know about the surveys.
+    /// The message for an operator about slow surveys, if there is one.
     #[must_use]
     pub fn complaint(&self) -> Option<String> {
         let took = self.took[0].min(self.took[1]);
         (took >= WORTH_A_WORD).then(|| {
             format!(
-                "to find the first live jobs took {:.1} s: PostgreSQL keeps dead rows; look for a transaction that is open \
-                 since long, a prepared one, or a replication slot that nobody reads",
+                "finding the first live jobs took {:.1} s, because PostgreSQL keeps dead rows: search for a transaction that \
+                 has been open for long, a prepared transaction, or a replication slot without a reader",
                 took.as_secs_f64()
             )
         })

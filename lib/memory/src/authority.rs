@@ -13,7 +13,8 @@ use std::{
 };
 use tokio::time::sleep;
 
-/// Implements one port. Each call is the function of [`Rows`] with the same name, with the link before it and after it.
+/// Implements one port. Each call goes through the link, then runs the function of [`Rows`] with the same name, and its
+/// answer goes through the link again.
 macro_rules! call_rows {
     ($store:ty: $port:ident {
         $(async fn $verb:ident(&self $(, $name:ident: $of:ty)* $(,)?) -> $answer:ty;)*
@@ -43,7 +44,7 @@ impl MemoryStore {
         Self { rows: Arc::new(Mutex::new(Rows::new(clock, broken))), link: Arc::new(Direct) }
     }
 
-    /// The same database, which now has to keep dead rows: a survey walks over them for this long.
+    /// The same database, which now has to keep dead rows: a survey takes this long to read them.
     #[must_use]
     pub fn with_dead_rows(self, dead_rows: Duration) -> Self {
         self.rows().dead_rows = dead_rows;

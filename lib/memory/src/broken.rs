@@ -3,7 +3,7 @@
 /// One rule of the stores that is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
-    /// A settle ends the current run of the job, whichever worker holds it.
+    /// A settle ends the current run of the job, no matter which worker holds it.
     SettleIgnoresTheFence,
     /// A settle is answered as written, but is not written.
     SettleIsAnsweredUnwritten,

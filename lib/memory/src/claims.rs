@@ -59,7 +59,7 @@ impl Rows {
         };
         let found: Vec<&Row> = ids.iter().filter_map(|id| self.live.get(id)).filter(is_to_be_had).collect();
         let mut target = self.few_that_crashed(worker, &found, self.runs_one_in_danger(worker));
-        // The answer has the order of the hints, and so has the choice.
+        // The answer and the choice are in the order of the hints.
         target.sort_by_key(|id| hints.iter().position(|hint| hint == id));
         target.truncate(limit);
         self.start(worker, &target, lease)
@@ -96,8 +96,8 @@ impl Rows {
         queues.iter().filter(has_job).cloned().collect()
     }
 
-    /// Of the jobs in danger only the first, unless these jobs have to wait; of the other crashed jobs, as many as may
-    /// run together; and all other jobs.
+    /// Chooses from the jobs of a claim. Of the jobs in danger it takes only the first, or none if these jobs have to
+    /// wait. Of the other crashed jobs it takes as many as may run together. It takes all other jobs.
     fn few_that_crashed(&self, worker: WorkerId, found: &[&Row], danger_is_taken: bool) -> Vec<JobId> {
         let ids = |which: &dyn Fn(&Row) -> bool| -> BTreeSet<JobId> {
             found.iter().filter(|row| which(row)).map(|row| row.life.id).collect()

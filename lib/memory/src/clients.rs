@@ -100,7 +100,7 @@ impl Rows {
         of_period.or_else(|| self.live.values().find(|row| row.first_place() == Some(key)))
     }
 
-    /// As replace_waiting.sql: a job that waits becomes another one.
+    /// As replace_waiting.sql: replaces the fields of a waiting job.
     fn replace(&mut self, id: JobId, job: &NewJob, now: DateTime<Utc>) -> Option<Enqueued> {
         let row = self.live.get(&id).filter(|row| row.life.state != State::Running)?;
         let longest = job.unique.as_ref().and_then(|unique| unique.longest_wait);
@@ -351,7 +351,8 @@ impl Rows {
     }
 }
 
-/// The job with the unique key that is made of its payload, if so. PostgreSQL makes another text of the same fields.
+/// The job, with a unique key made from its payload if the job asks for one. PostgreSQL makes a different text from the same
+/// fields.
 fn with_its_key(job: &NewJob) -> NewJob {
     let mut job = job.clone();
     let Some(unique) = job.unique.as_ref().filter(|unique| unique.makes_key()) else { return job };

@@ -1,5 +1,5 @@
-//! What several calls of the head share: the scripts with their bounds, the rules that a broken world leaves out, and the
-//! events that are counted.
+//! The parts that several calls of the head share: the scripts with their bounds, the rules that a deliberately broken
+//! simulation leaves out, and the events that are counted.
 
 use crate::{
     broken::Broken,
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// The same value as in `lib/handoff`.
 const ASIDE_PART_OF_HEAD: u32 = 8;
-/// As a member of the kinds that are served.
+/// The kinds as members of the set of served kinds.
 pub(crate) const EVERY_KIND: &str = "";
 
 /// The maximum length of an aside list.
@@ -20,7 +20,7 @@ pub(crate) fn aside_max(server: &Server) -> u32 {
     (server.head_max / ASIDE_PART_OF_HEAD).max(1)
 }
 
-/// The time so much later, in ms.
+/// The time after this duration, in ms.
 pub(crate) fn until(now: i64, time: Duration) -> i64 {
     now.saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
 }

@@ -1,4 +1,5 @@
-//! settle: ends runs, and says why if there was no such run; and ends that stopping workers leave for a reaper.
+//! settle: ends runs, and gives the reason if there was no such run. Also has the ends that stopping workers leave
+//! for a reaper.
 
 use crate::{
     broken::Broken,
@@ -62,7 +63,7 @@ impl Rows {
         SettledRuns { answers, unblocked }
     }
 
-    /// Ends a run from which other jobs follow. A run with a job that cannot be enqueued is dead.
+    /// Ends a run that has follow-on jobs. If one of them cannot be enqueued, the run is dead.
     fn end_then(&mut self, fence: Fence, event: Event, success: &Success) -> bool {
         if self.live.get(&fence.id).is_none_or(|row| row.life.fence() != Some(fence)) {
             if self.is_broken(Broken::FollowOnIgnoresTheFence) {
@@ -111,7 +112,7 @@ impl Rows {
         }
         if self.is_broken(Broken::SettleIsAnsweredUnwritten) && matches!(settle, Settle::Complete(_)) {
             let stands = self.live.get(&fence.id).is_some_and(|row| row.life.fence() == Some(fence));
-            // Only the first run of each job, or no job would ever end.
+            // Only the first run of each job is affected, or no job would ever end.
             if stands && fence.epoch == 1 {
                 return true;
             }

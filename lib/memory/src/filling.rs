@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const NOTES_KEPT: u64 = 100;
 
 impl QueueKeys {
-    /// What was noted since this reading began: the lowest position of a hint that was refused, and the hints that came into
-    /// the head, `None` if they are not known. Deletes old notes.
+    /// The notes since this reading began: the lowest position of a hint that was refused, and the hints that came into the
+    /// head (`None` if they are not known). Deletes old notes.
     fn noted(&mut self, reading: Option<u64>) -> (i64, Option<BTreeSet<JobId>>) {
         let Some(reading) = reading else { return (i64::MAX, None) };
         let Readings { n, refused, kept, .. } = &mut self.readings;
@@ -49,7 +49,7 @@ impl QueueKeys {
         let held = (front.len() - missing.len()) as u32;
         let missing: Vec<Positioned> = missing.into_iter().filter(|hint| !is_late(hint)).collect();
         let waiting: Vec<JobId> = self.ready.iter().copied().collect();
-        // A reading from before hints were moved knows old positions.
+        // A reading that began before hints were moved has old positions.
         let has_old_positions = reading.is_some_and(|reading| reading <= self.readings.placed);
         let moved = front.iter().filter(|(id, _)| !has_old_positions && self.waits(*id));
         let scored: Vec<Positioned> = moved.chain(&missing).copied().collect();
@@ -61,7 +61,7 @@ impl QueueKeys {
         let is_old = |id: &JobId| !line.contains_key(id) && came.as_ref().is_none_or(|came| !came.contains(id));
         let dropped = if missing.is_empty() { BTreeSet::new() } else { excess(&hints, bound as usize, is_old) };
         let last = front.last().map(|(_, at)| at.unwrap_or(NOWHERE));
-        // The line was read as far as there without these jobs.
+        // The line was read up to this position, and these jobs were not in it.
         let is_stale = |id: &JobId| {
             let is_read = last.is_some_and(|last| self.position(*id) <= last);
             is_old(id) && is_read && came.is_some() && self.overflow.is_some()
@@ -133,7 +133,7 @@ impl QueueKeys {
     }
 }
 
-/// Which of these hints exceed the bound: at first those that are not of the front of the line and are older than its reading,
+/// The hints that exceed the bound: first hints that do not belong to the front of the line and are older than its reading,
 /// from the last to the first.
 fn excess(hints: &[JobId], bound: usize, is_old: impl Fn(&JobId) -> bool) -> BTreeSet<usize> {
     let (old, others): (Vec<usize>, Vec<usize>) = (0..hints.len()).rev().partition(|nth| is_old(&hints[*nth]));

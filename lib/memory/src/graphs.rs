@@ -124,7 +124,7 @@ impl Rows {
         std::mem::take(&mut self.unblocked)
     }
 
-    /// In memory, the children of a job are told at once.
+    /// In memory, the children of a job are told of its end immediately.
     pub(crate) fn tell_children(&mut self, _limit: i64, _until: chrono::DateTime<chrono::Utc>) -> Vec<Waiting> {
         Vec::new()
     }

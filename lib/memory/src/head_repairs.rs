@@ -1,4 +1,4 @@
-//! Redis in memory: the calls of those who look at heads, fill them and repair them.
+//! Redis in memory: the calls that read, fill and repair heads.
 
 use crate::{
     broken::Broken,

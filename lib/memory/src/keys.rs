@@ -17,7 +17,7 @@ pub struct Keys {
     pub queues: BTreeMap<QueueName, QueueKeys>,
     pub noted: BTreeSet<QueueName>,
     pub generation: Option<String>,
-    /// With the time until which each holds, as all deadlines here in ms of the clock.
+    /// Each worker, and the time until which its record is valid. Like all deadlines here, this time is in ms of the clock.
     pub workers: BTreeMap<WorkerId, (WorkerRecord, i64)>,
     pub reapers: BTreeMap<Uuid, i64>,
 }
@@ -34,7 +34,8 @@ pub enum Score {
     Leased(i64),
 }
 
-/// Before every position: the position of a hint of which none is known, and how far a head reaches that takes no hints.
+/// A value before every position: the position of a hint without a known position, and the reach of a head that takes no
+/// hints.
 pub const NOWHERE: i64 = -(1 << 51);
 
 /// The readings of a line for fills, and what happened during each.
@@ -44,7 +45,7 @@ pub struct Readings {
     pub n: u64,
     /// The lowest position that the head refused.
     pub refused: BTreeMap<u64, i64>,
-    /// The hints that came into the head. Redis keeps some 64 ids.
+    /// The hints that came into the head. Redis stores only some of them, about 64 ids.
     pub kept: BTreeMap<u64, BTreeSet<JobId>>,
     /// The last reading during which waiting hints were moved; 0: none.
     pub placed: u64,
@@ -101,7 +102,7 @@ struct Waiter {
     answer: oneshot::Sender<Option<Served>>,
 }
 
-/// What a connection waits for.
+/// The key that a connection waits for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Awaited {
     /// `BLMOVE ready claimed LEFT RIGHT`

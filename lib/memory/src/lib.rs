@@ -1,9 +1,9 @@
 //! Both stores in memory, for the simulation and for unit tests of programs (`leasehold::testing`): the same verbs with the
 //! same answers as PostgreSQL and Redis, in virtual time. Every call goes through a [`Link`], which injects faults.
 //!
-//! Nobody has to trust a second implementation. Every transition of a job is [`Lifecycle::apply`]. The verbs of Redis
-//! follow the scripts in `lua/`, and every case of `tests/lua` compares both. Both stores pass the conformance suites
-//! of the real stores (`tests/store`, `tests/handoff`), so they cannot drift.
+//! So there is no second implementation of the rules that could differ. Every transition of a job is [`Lifecycle::apply`].
+//! The verbs of Redis follow the scripts in `lua/`, and every case of `tests/lua` compares both. Both stores pass the
+//! conformance suites of the real stores (`tests/store`, `tests/handoff`), so they cannot drift.
 //!
 //! The stores in memory lack: locks that are held for a time (each verb is one step here), plans, CHECK constraints,
 //! SQL functions, connections and pools; in Redis, members that are not ids.

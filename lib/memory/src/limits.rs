@@ -12,7 +12,7 @@ use leasehold_core::{JobId, QueueName, State};
 use leasehold_ports::{Admitted, HeldLimit, Kinds, Waiting};
 use std::{collections::BTreeMap, time::Duration};
 
-/// What is allowed for a key.
+/// The limit of a key.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KeyLimit {
     /// The most runs at the same time; `None`: any number.
@@ -31,7 +31,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The limit that is set for exactly this key, or else the one of the longest pattern that fits.
+    /// The limit that is set for exactly this key, or else the limit of the longest pattern that matches.
     #[must_use]
     pub fn of(&self, key: &str) -> Option<KeyLimit> {
         let fits = |pattern: &&String| pattern.strip_suffix('*').is_some_and(|begins| key.starts_with(begins));
@@ -143,7 +143,7 @@ impl Rows {
         waiting.into_iter().map(Row::waiting).collect()
     }
 
-    /// What the limits of these keys mean at the moment.
+    /// The current effect of the limits of these keys.
     pub(crate) fn held_limits(&self, keys: &[String]) -> Vec<HeldLimit> {
         let held = keys.iter().filter_map(|key| {
             let limit = self.limits.of(key)?;
@@ -161,12 +161,12 @@ impl Rows {
         held.collect()
     }
 
-    /// Nothing has to be put into force here: a limit counts from the call that sets it.
+    /// In memory, a limit is in force as soon as it is set.
     pub(crate) fn apply_limits(&self) -> bool {
         true
     }
 
-    /// Nothing has to be moved here: the line has each job that has room.
+    /// In memory, no job has to be moved: the line contains each job that has room.
     pub(crate) fn admit_next(&self, _after: &str, _keys: i32, _limit: i32) -> Admitted {
         Admitted::default()
     }

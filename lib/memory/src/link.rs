@@ -14,7 +14,7 @@ pub(crate) struct ConnectionLost {
     pub(crate) doing: &'static str,
 }
 
-/// What happens to the calls of one process on their way to one store and back.
+/// The faults for the calls of one process on their way to one store and back.
 #[async_trait]
 pub trait Link: fmt::Debug + Send + Sync {
     /// Called before the store receives the call. An error: the store never receives it.
@@ -28,7 +28,7 @@ pub trait Link: fmt::Debug + Send + Sync {
         pending().await
     }
 
-    /// Whether the store knows that the process at the other end is gone.
+    /// Whether the store has noticed that the process at the other end has disappeared.
     fn is_gone(&self) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! What queues could run: the counts behind the scaling signal.
+//! How many jobs queues could run: the numbers for the scaling signal.
 
 use crate::rows::{Row, Rows, later, serves};
 use leasehold_core::{Claimability, State, WorkerId};

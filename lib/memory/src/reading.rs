@@ -6,7 +6,7 @@ use leasehold_ports::{HeadStats, Held, Snapshot};
 use std::collections::VecDeque;
 
 impl QueueKeys {
-    /// The lists aside that Redis is asked for: those of the kinds in `asides`.
+    /// The lists aside to read: the lists of the kinds in `asides`.
     pub(crate) fn named_asides(&self) -> impl Iterator<Item = (&Kind, &VecDeque<JobId>)> {
         self.aside.iter().filter(|(kind, _)| self.asides.contains(*kind))
     }

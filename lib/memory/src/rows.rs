@@ -44,7 +44,7 @@ pub struct Row {
     pub key_moved: bool,
     pub last_error: Option<String>,
     pub result: Option<Box<RawValue>>,
-    /// What the last run told about itself.
+    /// The progress that the last run has reported.
     pub progress: Option<Progress>,
     pub trail: Vec<TrailEntry>,
 }
@@ -56,13 +56,13 @@ pub struct Rows {
     pub live: BTreeMap<JobId, Row>,
     /// Finished jobs.
     pub history: BTreeMap<JobId, Row>,
-    /// Paused queues: none of their jobs is claimed.
+    /// Paused queues: no job of them is claimed.
     pub paused: BTreeSet<QueueName>,
-    /// Paused kinds, each in one queue: none of its jobs is claimed there.
+    /// Paused kinds, each in one queue: no job of the kind is claimed there.
     pub paused_kinds: BTreeSet<(QueueName, Kind)>,
     /// When a queue, or a kind in it, was last resumed.
     pub(crate) resumed: BTreeMap<QueueName, DateTime<Utc>>,
-    /// What one point of priority is worth, where a queue does not have the default.
+    /// The waiting time that one point of priority is worth, for queues that do not have the default.
     pub priority_steps: BTreeMap<QueueName, TimeDelta>,
     /// The journal of all events.
     pub journal: Vec<Entry>,
@@ -72,7 +72,7 @@ pub struct Rows {
     pub deferred: BTreeMap<Fence, Deferred>,
     /// The dependencies between jobs.
     pub(crate) edges: Edges,
-    /// Jobs that came into the line because other jobs have ended, until a settle tells of them.
+    /// Jobs that came into the line because other jobs have ended, until a settle returns them.
     pub(crate) unblocked: Vec<Waiting>,
     /// Schedules, by name.
     pub schedules: BTreeMap<ScheduleName, ScheduleRow>,
@@ -113,7 +113,7 @@ impl Row {
         Waiting { id: self.life.id, queue: self.job.queue.clone(), line_at: self.line_at(), is_in_line: true }
     }
 
-    /// What becomes of the unique key when the job begins.
+    /// What happens to the unique key when the job begins.
     pub(crate) fn unique_rule(&self) -> Option<UniqueRule> {
         self.job.unique.as_ref().and_then(Unique::rule)
     }
@@ -305,8 +305,8 @@ impl Rows {
         Ok(())
     }
 
-    /// The same without telling the children of a job that has ended, for the caller that tells them. Returns whether the
-    /// event was legal.
+    /// The same, but does not tell the children of a job that has ended: the caller does this. Returns whether the event
+    /// was legal.
     pub(crate) fn happen_alone(&mut self, id: JobId, event: Event, with: impl FnOnce(&mut Row, DateTime<Utc>)) -> bool {
         let Some(Ok(after)) = self.live.get(&id).map(|row| row.life.apply(event)) else { return false };
         self.write_alone(id, event, after, None, with);

@@ -17,7 +17,7 @@ pub struct ScheduleRow {
 }
 
 impl Rows {
-    /// Makes a schedule or changes the one of this name, as `schedule_set.sql`.
+    /// Makes a schedule or changes the schedule of this name, as `schedule_set.sql`.
     pub fn set_schedule(&mut self, schedule: &NewSchedule, next_at: DateTime<Utc>) {
         let before = self.schedules.get(&schedule.name);
         let row = ScheduleRow {
@@ -33,7 +33,7 @@ impl Rows {
         self.schedule_changes += 1;
     }
 
-    /// Removes all schedules. What is known of their ticks stays, for inspection.
+    /// Removes all schedules. Their ticks stay, for inspection.
     pub fn remove_schedules(&mut self) {
         self.schedules.clear();
         self.schedule_changes += 1;

@@ -81,7 +81,7 @@ impl QueueKeys {
             self.note_refused(at.unwrap_or(NOWHERE));
             return Pushed { overflowed: hints.len() as u32, ..Pushed::default() };
         }
-        // Hints without a position get the lowest one of the other hints, which they precede.
+        // Hints without a position get the lowest position of the other hints, which they precede.
         let waiting = self.ready.front().map(|id| self.position(*id));
         let first = waiting.into_iter().chain(hints.iter().find_map(|(_, at)| *at)).min().unwrap_or(NOWHERE);
         let mut taken = BTreeSet::new();

@@ -28,7 +28,7 @@ impl Rows {
         Expiry { expired, locked: self.locked_and_about_to_run_out(soon) }
     }
 
-    /// Ends runs whose leases have run out, except those of the spared jobs.
+    /// Ends runs whose leases have run out, except runs of the spared jobs.
     pub fn expire(&mut self, limit: i64, since: Option<DateTime<Utc>>, spared: &[JobId]) -> Vec<Expired> {
         let now = self.clock.now();
         let ran_out = |until: &DateTime<Utc>| *until < now && since.is_none_or(|since| *until >= since);
@@ -137,7 +137,7 @@ impl Rows {
         promoted
     }
 
-    /// As [`leasehold_ports::DueJobs::release_undelivered`]: nobody claims over HTTP here.
+    /// As [`leasehold_ports::DueJobs::release_undelivered`]: there are no claims over HTTP in memory.
     pub const fn release_undelivered(&mut self, _limit: i64) -> Vec<Waiting> {
         Vec::new()
     }
@@ -286,13 +286,13 @@ impl Rows {
         Retained::default()
     }
 
-    /// Nobody asks this store for numbers of jobs.
+    /// No test asks this store for numbers of jobs.
     #[expect(clippy::unused_self, reason = "the table of verbs calls a method")]
     pub(crate) fn fold_counts(&self) -> u64 {
         0
     }
 
-    /// Nobody asks this store how long jobs waited.
+    /// No test asks this store how long jobs waited.
     #[expect(clippy::unused_self, reason = "the table of verbs calls a method")]
     pub(crate) fn roll_up_minutes(&self) -> u64 {
         0

@@ -73,13 +73,13 @@ pub trait Claims: fmt::Debug + Send + Sync {
         with_crashed: bool,
     ) -> Result<Vec<ClaimedJob>, Error>;
 
-    /// Whether a job with a higher priority always comes first in the queue, so that nobody holds jobs ahead.
+    /// Whether a job with a higher priority always comes first in the queue, so that workers do not prefetch jobs.
     async fn is_strict(&self, queue: &QueueName) -> Result<bool, Error>;
 
     /// When a claim may get the next token for a job at the front of the line, if a job with limit keys waits for one.
     async fn next_token(&self, queue: &QueueName, kinds: &Kinds) -> Result<Option<Duration>, Error>;
 
-    /// The queues among these that have a queued job, whether or not it can be claimed now.
+    /// The queues among these that have a queued job, even if the job cannot be claimed now.
     async fn queues_in_line(&self, queues: &[QueueName]) -> Result<Vec<QueueName>, Error>;
 }
 
@@ -89,7 +89,7 @@ pub trait Claims: fmt::Debug + Send + Sync {
 pub struct JobStatus {
     pub id: JobId,
     pub state: State,
-    /// The queue of the job: another one than that of its hint if the job was moved.
+    /// The queue of the job. It differs from the queue of the hint if the job was moved.
     pub queue: QueueName,
     pub kind: Kind,
     /// The position in the line, if the job is queued.

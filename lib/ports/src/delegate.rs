@@ -3,9 +3,9 @@
 //!
 //! A store that has all functions of its role, with the same arguments as the traits, needs only one line:
 //! `delegate_store!(Store)` or `delegate_head!(Handoff)`. Its own error type must convert into [`Error`](crate::Error).
-//! A store that makes all calls in one other way names a macro of its own: `delegate_store!(MemoryStore, call_rows)`.
+//! A store that makes all calls in another way names its own macro: `delegate_store!(MemoryStore, call_rows)`.
 
-/// What the table names, without any port.
+/// The types that the table names, without the ports.
 #[doc(hidden)]
 pub mod names {
     pub use crate::{

@@ -1,4 +1,4 @@
-//! Work that is due: leases that ran out, scheduled jobs, cancels that a worker must be told of.
+//! Work that is due: leases that ran out, scheduled jobs, cancels that a worker must be told about.
 
 use crate::error::Error;
 use async_trait::async_trait;
@@ -46,7 +46,7 @@ pub struct Waiting {
 pub struct Admitted {
     /// The jobs that are now in the line.
     pub waiting: Vec<Waiting>,
-    /// The last key, or queue, that was looked at; `None`: there are no more.
+    /// The last key, or queue, that the call examined; `None`: there are no more.
     pub last_key: Option<String>,
 }
 
@@ -86,7 +86,7 @@ pub struct Promoted {
 pub struct Share {
     /// The jobs. `next_in` is not known.
     pub promoted: Promoted,
-    /// How many queues were looked at.
+    /// How many queues were read.
     pub queues: i64,
     /// The last of these queues.
     pub last: Option<QueueName>,
@@ -105,14 +105,14 @@ pub trait DueJobs: fmt::Debug + Send + Sync {
         soon: Duration,
     ) -> Result<Expiry, Error>;
 
-    /// Moves up to `limit` due scheduled jobs into the line, the oldest first: of all of them, or only of those that became due
-    /// at or after `since`.
+    /// Moves up to `limit` due scheduled jobs into the line, the oldest first: from all jobs, or only from the jobs that became
+    /// due at or after `since`.
     async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Promoted, Error>;
 
     /// Moves up to `limit` due scheduled jobs of each of the next `queues` queues after the queue `after` into the line.
     async fn promote_share(&self, limit: i64, after: Option<&QueueName>, queues: i64) -> Result<Share, Error>;
 
-    /// Puts the changes of limits into force that transactions have asked for. Waits for the claims of jobs with limit keys that are under
+    /// Applies the changes of limits that transactions have asked for. Waits for the claims of jobs with limit keys that are under
     /// way. False: they took too long, and a later call tries again.
     async fn apply_limits(&self) -> Result<bool, Error>;
 
@@ -120,26 +120,26 @@ pub trait DueJobs: fmt::Debug + Send + Sync {
     /// key, up to `limit` jobs for each queue and kind.
     async fn admit_next(&self, after: &str, keys: i32, limit: i32) -> Result<Admitted, Error>;
 
-    /// The same for the keys whose next token comes soon, however many others have none.
+    /// The same for the keys whose next token comes soon. Its cost does not depend on the number of keys without a token.
     async fn admit_tokens(&self, limit: i32) -> Result<Vec<Waiting>, Error>;
 
     /// Brings parked jobs with fair keys into the line, in the order of fair shares: of up to `queues` queues after this queue.
     /// `last_key` of the answer is the last of these queues.
     async fn admit_fair_next(&self, after: &str, queues: i32) -> Result<Admitted, Error>;
 
-    /// Goes on with up to `limit` ended parents whose children have not all been told, among the parents that were noted until
-    /// `until`. Returns the children that are now in the line.
+    /// Tells the remaining children of up to `limit` ended parents, among the parents that were noted until `until`. Returns the
+    /// children that are now in the line.
     async fn tell_children(&self, limit: i64, until: DateTime<Utc>) -> Result<Vec<Waiting>, Error>;
 
     /// Ends up to `limit` waiting jobs that may not begin any more: cancelled, if they have expired; dead, if their time for
-    /// retries is over.
+    /// retries has ended.
     async fn lapse(&self, limit: i64) -> Result<Vec<Lapsed>, Error>;
 
     /// Enqueues the callback jobs of sealed batches whose first job is dead or whose jobs have all ended, each once. Returns
     /// these jobs.
     async fn end_batches(&self, limit: i64) -> Result<Vec<Waiting>, Error>;
 
-    /// Puts up to `limit` running jobs back into the line, of which no HTTP worker knows: their server has died before it wrote the
+    /// Puts up to `limit` running jobs back into the line that no HTTP worker has received: their server died before it wrote the
     /// answer. No attempt is spent.
     async fn release_undelivered(&self, limit: i64) -> Result<Vec<Waiting>, Error>;
 

@@ -1,4 +1,4 @@
-//! Encryption of what a run leaves: its result, and the jobs that follow. A store without keys gives everything back unchanged.
+//! Encryption of the output of a run: its result, and its follow-on jobs. A store without keys gives everything back unchanged.
 
 use crate::error::Error;
 use async_trait::async_trait;
@@ -6,7 +6,7 @@ use leasehold_core::{JobId, NewJob};
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// Encrypts what a run leaves.
+/// Encrypts the output of a run.
 #[async_trait]
 pub trait Encrypt: fmt::Debug + Send + Sync {
     /// Encrypts the result of a job whose payload was encrypted. An error of the class `Invalid`: the result is too long for that.

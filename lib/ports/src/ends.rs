@@ -1,5 +1,5 @@
-//! Messages to clients that wait for jobs: these jobs have ended. They only make waits end sooner: a client that hears nothing
-//! finds the end in PostgreSQL.
+//! Messages to clients that wait for jobs: these jobs have ended. They only make waits end sooner: a client that gets no
+//! message finds the end in PostgreSQL.
 
 use crate::error::Error;
 use async_trait::async_trait;

@@ -7,11 +7,11 @@ use std::{error, fmt};
 pub struct Error {
     /// The store that failed, by its name in logs: `PostgreSQL`, `Redis`.
     pub store: &'static str,
-    /// What the call was doing.
+    /// The action of the call.
     pub doing: &'static str,
     /// What the caller can do about it.
     pub class: Class,
-    /// The cause. Its text also says what the call was doing.
+    /// The cause. Its text also names the action of the call.
     pub source: Box<dyn error::Error + Send + Sync>,
 }
 

@@ -30,7 +30,7 @@ pub struct Fill {
     pub to: Option<String>,
 }
 
-/// What a fill did.
+/// The result of a fill.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Filled {
     /// Hints put into the head.
@@ -113,7 +113,8 @@ pub trait FillHead: fmt::Debug + Send + Sync {
         hints: &[Hint],
     ) -> Result<Extended, Error>;
 
-    /// Shares the scan start of the line. `kept_for`: for how long; `None`: as long as the earlier scan start.
+    /// Shares the scan start of the line. `kept_for`: for how long; `None`: for the remaining time of the earlier scan
+    /// start.
     async fn keep_scan_start(
         &self,
         queue: &QueueName,

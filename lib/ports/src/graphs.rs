@@ -15,7 +15,7 @@ pub trait Graphs: fmt::Debug + Send + Sync {
     async fn graph(&self, id: JobId, limit: i64) -> Result<Graph, Error>;
 }
 
-/// What a run asks of the store: its parents, and the encryption of what it leaves.
+/// The calls of a run to the store: for its parents, and for the encryption of its output.
 #[async_trait]
 pub trait ReadParents: Encrypt {
     /// The parents of a job, in the order of its `depends_on`. `results_max`: how many bytes of results are read; results

@@ -1,4 +1,4 @@
-//! A hint: the id of a job, and where the job stands in its line.
+//! A hint: the id of a job, and the position of the job in its line.
 
 use chrono::{DateTime, Utc};
 use leasehold_core::JobId;
@@ -8,8 +8,8 @@ use leasehold_core::JobId;
 pub struct Hint {
     /// The job.
     pub id: JobId,
-    /// The position of the job in its line. `None`: not known. Such a hint goes before all others, because a worker took it
-    /// from there; the next fill moves it to its position.
+    /// The position of the job in its line. `None`: not known. A hint without a position goes before all others, because a
+    /// worker took it from there; the next fill moves it to its position.
     pub line_at: Option<DateTime<Utc>>,
 }
 

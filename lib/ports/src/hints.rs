@@ -46,7 +46,7 @@ pub trait WakeTake: fmt::Debug + Send + Sync {
 /// Takes hints.
 #[async_trait]
 pub trait TakeHints: fmt::Debug + Send + Sync {
-    /// A connection of its own for blocking waits.
+    /// A separate connection for blocking waits.
     async fn taker(&self, queue: &QueueName) -> Result<Box<dyn BlockingTake>, Error>;
 
     /// The queues among these that have waiting hints, or hints set aside.
@@ -82,15 +82,15 @@ pub trait HintLeases: fmt::Debug + Send + Sync {
     /// Returns hints to the head, each to its position.
     async fn release(&self, queue: &QueueName, hints: &[Hint]) -> Result<(), Error>;
 
-    /// Deletes members, in whatever key they are, byte for byte.
+    /// Deletes members from all keys, byte for byte.
     async fn forget(&self, queue: &QueueName, members: &[Vec<u8>]) -> Result<(), Error>;
 }
 
-/// What the head has of a job.
+/// The state of a job's hint in the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HintPlace {
-    /// Nothing: the job is behind the head of its line, or nobody has told Redis yet.
+    /// No hint: the job is behind the head of its line, or its hint was not pushed yet.
     Absent,
     /// The hint waits for a worker.
     Waiting,
@@ -101,6 +101,6 @@ pub enum HintPlace {
 /// Finds one hint, for people who ask about a job.
 #[async_trait]
 pub trait FindHints: fmt::Debug + Send + Sync {
-    /// What the head has of this job.
+    /// The state of this job's hint in the head.
     async fn find_hint(&self, queue: &QueueName, id: JobId) -> Result<HintPlace, Error>;
 }

@@ -21,7 +21,7 @@ pub struct Enqueued {
     pub inserted: bool,
     /// The job's state.
     pub state: State,
-    /// Whether this call gave the fields of the new job to a job that waits.
+    /// Whether this call gave the fields of the new job to a waiting job.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replaced: bool,
     /// The position in the line of a job that this call inserted or replaced.
@@ -100,12 +100,13 @@ pub struct JobMoment {
     pub share: Option<FairShare>,
 }
 
-/// What a parked job waits for: its turn among the jobs of its fair key, and the turn of the key among the keys of the queue.
+/// The reasons why a parked job waits: its turn among the jobs of its fair key, and the turn of the key among the keys of the
+/// queue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FairShare {
     /// The key of the job.
     pub fair_key: String,
-    /// How much of the queue the key gets, compared with the other keys.
+    /// The weight of the key: its part of the queue, compared with the other keys.
     pub weight: f64,
     /// Whether the key is paused in the queue.
     pub paused: bool,
@@ -113,7 +114,7 @@ pub struct FairShare {
     pub keys: u64,
     /// How many parked jobs of its key are before the job.
     pub before: u64,
-    /// Whether there may be more, because nobody counted further.
+    /// Whether there may be more, because the count stopped.
     pub at_least: bool,
 }
 
@@ -128,7 +129,7 @@ pub struct RowLocker {
     pub since: DateTime<Utc>,
 }
 
-/// What a limit key of a job means for the job at the moment.
+/// The current effect of a limit key on its job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldLimit {
     /// The key of the job.
@@ -158,12 +159,12 @@ pub trait Jobs: fmt::Debug + Send + Sync {
     /// Cancels jobs. The answer leaves out ids that belong to no job.
     async fn cancel(&self, ids: &[JobId]) -> Result<Vec<Cancelled>, Error>;
 
-    /// Moves finished jobs back to the line with new attempts, and scheduled jobs at once. The answer leaves out all
-    /// other jobs.
+    /// Moves finished jobs back to the line with new attempts. Also moves scheduled jobs into the line immediately. The
+    /// answer leaves out all other jobs.
     async fn revive(&self, ids: &[JobId]) -> Result<Vec<Revived>, Error>;
 
-    /// Gives jobs that wait another priority or another queue, and the position in the line that belongs to it. Jobs that run
-    /// or have finished stay as they are. The answer leaves out ids that belong to no job.
+    /// Gives waiting jobs another priority or another queue, and the matching position in the line. Jobs that run or have
+    /// finished stay as they are. The answer leaves out ids that belong to no job.
     async fn place(&self, ids: &[JobId], place: &Place) -> Result<Vec<Placed>, Error>;
 
     /// One job, live or finished.
@@ -172,7 +173,7 @@ pub trait Jobs: fmt::Debug + Send + Sync {
     /// The jobs among these that have finished.
     async fn finished(&self, ids: &[JobId]) -> Result<Vec<Finished>, Error>;
 
-    /// Pauses a queue: no job of it is claimed. Returns whether that changed anything.
+    /// Pauses a queue: no job of the queue is claimed. Returns whether that changed anything.
     async fn pause(&self, queue: &QueueName) -> Result<bool, Error>;
 
     /// Resumes a queue. Returns whether that changed anything. Kinds that are paused in the queue stay paused.

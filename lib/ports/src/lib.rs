@@ -1,4 +1,4 @@
-//! What each caller asks of the two stores, as traits, with the values that these calls exchange and one error type.
+//! The calls of each role to the two stores, as traits, with the values that these calls exchange and one error type.
 //!
 //! The *authority* is PostgreSQL: it holds every job. The *head* is Redis: it holds hints and the leases of hints.
 //! Workers and reapers only know these traits. In a fleet `Store` and `Handoff` implement them, in a simulation and in
@@ -13,7 +13,7 @@
 //! | reaper | [`ReaperStore`] | [`ReaperHead`] |
 //! | operator (`doctor`) | [`OperatorStore`] | [`OperatorHead`] |
 //!
-//! Nothing here decides anything. The file in `lib/store/sql/` with the name of the call says what the call does in
+//! This crate has no rules. The file in `lib/store/sql/` with the name of the call says what the call does in
 //! PostgreSQL; `lua/` and `lib/handoff` say what it does in Redis.
 
 mod claims;

@@ -52,7 +52,7 @@ pub struct Stretch {
 pub struct LineSummary {
     /// The queue's name.
     pub queue: QueueName,
-    /// Whether the queue is paused: no job of it is claimed.
+    /// Whether the queue is paused: no job of the queue is claimed.
     pub paused: bool,
     /// The stretches of the line, by kind.
     pub stretches: Vec<Stretch>,

@@ -17,7 +17,7 @@ pub struct LoadQuestion {
     pub others_within: Option<Duration>,
 }
 
-/// What a queue could run now, and what runs.
+/// How many jobs a queue could run now, and how many run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct QueueLoad {
     /// Jobs without limit keys that could start now.

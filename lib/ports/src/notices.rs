@@ -20,12 +20,13 @@ pub enum Notice {
         /// The worker that runs the job.
         worker: WorkerId,
     },
-    /// A job was scheduled that is due soon. Reapers hear it: a job that is due before their next tick is not late then.
+    /// A job was scheduled that is due soon. Reapers receive it, so that a job that becomes due before their next tick is not
+    /// late.
     Due {
         /// The time until the job is due, in ms.
         in_ms: u64,
     },
-    /// A client waits for jobs. For [`AWAITED_FOR`] the workers tell which jobs have ended; see
+    /// A client waits for jobs. For [`AWAITED_FOR`] the workers publish the ids of ended jobs; see
     /// [`TellEnds`](crate::TellEnds).
     Awaited,
     /// A worker that has no handler for this kind has set hints aside.
@@ -37,11 +38,11 @@ pub enum Notice {
     },
 }
 
-/// How long workers tell of ends after they have heard that a client waits. Clients say again that they wait in a third of this
+/// How long workers publish ends after the last notice that a client waits. Clients say again that they wait in a third of this
 /// time.
 pub const AWAITED_FOR: Duration = Duration::from_secs(30);
 
-/// Only a job that is due within this time needs a [`Notice::Due`]: reapers look for later ones in time.
+/// Only a job that is due within this time needs a [`Notice::Due`]: reapers find later jobs in time.
 pub const DUE_SOON: Duration = Duration::from_secs(1);
 
 impl Notice {

@@ -29,7 +29,7 @@ pub trait FindViolations: fmt::Debug + Send + Sync {
     /// The sessions that have locked the rows of these jobs for a while, each with the job.
     async fn lockers(&self, ids: &[JobId]) -> Result<Vec<(JobId, RowLocker)>, Error>;
 
-    /// The schedules whose next tick is to come; `None`: there is no such schedule.
+    /// The schedules whose next tick is in the future; `None`: there is no such schedule.
     async fn schedules_ahead(&self) -> Result<Option<DueSchedules>, Error>;
 }
 

@@ -15,26 +15,26 @@ pub struct Pod {
     pub is_ending: bool,
 }
 
-/// What became of a cost.
+/// The result of writing a cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CostWritten {
     /// The pod has it.
     Written,
-    /// The pod is gone.
+    /// The pod no longer exists.
     Gone,
     /// Somebody else changed the pod at the same time.
     Conflict,
 }
 
-/// The API server of Kubernetes did not do what was asked.
+/// A request to the API server of Kubernetes failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct PodsError {
     /// Why.
     pub reason: String,
-    /// For how long it wants no request.
+    /// For how long the API server wants no request.
     pub retry_after: Option<Duration>,
-    /// It refuses because it has too many requests: those of every process.
+    /// The API server refuses because it has too many requests: it would refuse the requests of every process.
     pub is_throttled: bool,
 }
 
@@ -59,5 +59,5 @@ pub trait Election: fmt::Debug + Send + Sync {
     async fn resign(&self);
 }
 
-/// For how long an elected process that says nothing stays elected.
+/// For how long an elected process stays elected without a message.
 pub const ELECTED_FOR: Duration = Duration::from_secs(30);

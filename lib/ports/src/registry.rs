@@ -32,12 +32,13 @@ pub struct WorkerRecord {
     /// The worker stops: its runs may end, and it takes no more jobs.
     #[serde(default)]
     pub draining: bool,
-    /// A client that claims over HTTP: what its server knows. The host, the process and the version of such a worker are not known.
+    /// The data of the server about a client that claims over HTTP. The host, the process and the version of such a worker are
+    /// not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpWorker>,
 }
 
-/// What a server knows about a worker that claims over HTTP.
+/// The data of the server about a worker that claims over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpWorker {
     /// The server that announces the worker, as `host:pid`.
@@ -48,7 +49,7 @@ pub struct HttpWorker {
     pub waiting: u32,
 }
 
-/// For how long it is remembered that a worker served a kind.
+/// For how long Redis remembers that a worker served a kind.
 pub const SERVED_REMEMBERED_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// When a worker last served a kind in a queue.
@@ -66,10 +67,10 @@ pub trait WorkerRegistry: fmt::Debug + Send + Sync {
     /// Checks that the store can do everything that a worker needs.
     async fn check(&self) -> Result<(), Error>;
 
-    /// Announces that a worker lives and what it serves. Expires after `ttl`.
+    /// Announces that a worker is alive, and which queues and kinds it serves. Expires after `ttl`.
     async fn announce(&self, worker: &WorkerRecord, ttl: Duration) -> Result<(), Error>;
 
-    /// Remembers that a worker serves its kinds now, for [`SERVED_REMEMBERED_FOR`]. Nothing is decided by it.
+    /// Remembers that a worker serves its kinds now, for [`SERVED_REMEMBERED_FOR`]. No decision depends on it.
     async fn note_served(&self, worker: &WorkerRecord) -> Result<(), Error>;
 
     /// Withdraws the announcement.

@@ -20,10 +20,10 @@ pub struct Reorder {
     pub begins_from: i64,
 }
 
-/// What one batch of a move did.
+/// The result of one batch of a move.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reordered {
-    /// The last job that was looked at; `None`: no job is left.
+    /// The last job that was read; `None`: no job is left.
     pub last: Option<JobId>,
     /// How many waiting jobs moved.
     pub moved: u64,
@@ -41,7 +41,7 @@ pub trait Reorders: fmt::Debug + Send + Sync {
     /// from the first job on.
     async fn reorder_line(&self, queue: &QueueName, after: Option<JobId>, limit: i64) -> Result<Reordered, Error>;
 
-    /// Moves those of these jobs that must move.
+    /// Moves the jobs among these that must move.
     async fn reorder_jobs(&self, queue: &QueueName, ids: &[JobId]) -> Result<Reordered, Error>;
 
     /// Notes that every job of a line has its position, unless the step has changed since.

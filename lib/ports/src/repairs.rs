@@ -28,7 +28,7 @@ pub struct HeadStats {
     pub overdue: u64,
 }
 
-/// What a sweep repaired.
+/// The repairs of a sweep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Swept {
     /// Waiting hints that were in no list.

@@ -1,4 +1,4 @@
-//! What each role asks of each store: a sum of traits. Every store that implements these traits has the role
+//! The calls of each role to each store: a sum of traits. Every store that implements these traits has the role
 //! automatically.
 
 use crate::{
@@ -32,21 +32,21 @@ macro_rules! roles {
 }
 
 roles! {
-    /// What a client asks of the authority.
+    /// The calls of a client to the authority.
     ClientStore = Jobs + ExplainJobs + CountLoads + Graphs + ReadParents + ReadLine;
-    /// What a client asks of the head.
+    /// The calls of a client to the head.
     ClientHead = RepairHead + HintLeases + SendNotices + ListWorkers + FindHints + HearEnds + TellEnds;
-    /// What a worker asks of the authority.
+    /// The calls of a worker to the authority.
     WorkerStore = Claims + LookUp + Renewals + ReportProgress + Settles + ReadLine + ReadParents;
-    /// What a worker asks of the head.
+    /// The calls of a worker to the head.
     WorkerHead = TakeHints + HintLeases + PushHints + FillHead + HearNotices + SendNotices + TellEnds + WorkerRegistry;
-    /// What a reaper asks of the authority.
+    /// The calls of a reaper to the authority.
     ReaperStore = DueJobs + DeferredSettles + LookUp + LineChanges + Reorders + Schedules + Upkeep;
-    /// What a reaper asks of the head.
+    /// The calls of a reaper to the head.
     ReaperHead =
         FillHead + LookAtHeads + RepairHead + HintLeases + HearNotices + SendNotices + ReaperRegistry + ListWorkers;
-    /// What an operator's tool asks of the authority.
+    /// The calls of an operator's tool to the authority.
     OperatorStore = ReaperStore + FindViolations;
-    /// What an operator's tool asks of the head.
+    /// The calls of an operator's tool to the head.
     OperatorHead = ReaperHead + InspectHead;
 }

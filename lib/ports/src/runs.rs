@@ -89,7 +89,7 @@ pub trait Renewals: fmt::Debug + Send + Sync {
     async fn ping(&self) -> Result<(), Error>;
 }
 
-/// What runs tell about themselves.
+/// The progress reports of runs.
 #[async_trait]
 pub trait ReportProgress: fmt::Debug + Send + Sync {
     /// Writes the progress of runs. A run that has lost its lease is left out.

@@ -29,7 +29,7 @@ pub struct DueSchedules {
     pub next_due: Option<DateTime<Utc>>,
 }
 
-/// What a reaper does with a due schedule.
+/// The action of a reaper on a due schedule.
 #[derive(Clone, Debug)]
 pub struct Fire {
     /// The schedule.
@@ -46,10 +46,10 @@ pub struct Fire {
     pub error: Option<String>,
 }
 
-/// What became of a fire.
+/// The result of a fire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FireOutcome {
-    /// The schedule has moved on, and its jobs are there.
+    /// The schedule has moved to its next tick, and its jobs exist.
     Fired(Vec<TickJob>),
     /// Another reaper was first, or somebody has changed the schedule.
     Elsewhere,
@@ -72,12 +72,13 @@ pub struct TickJob {
     pub line_at: Option<DateTime<Utc>>,
 }
 
-/// What a reaper asks about schedules.
+/// The calls of a reaper about schedules.
 #[async_trait]
 pub trait Schedules: fmt::Debug + Send + Sync {
-    /// Up to `limit` schedules whose tick has come: all of them, or only those whose tick was at or after `since`.
+    /// Up to `limit` schedules whose tick has come: from all schedules, or only from the schedules whose tick was at
+    /// or after `since`.
     async fn due_schedules(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<DueSchedules, Error>;
 
-    /// Moves schedules on and enqueues their jobs, each schedule as a whole or not at all. The answers are in order.
+    /// Moves each schedule to its next tick and enqueues its jobs: both, or neither. The answers are in order.
     async fn fire_schedules(&self, fires: &[Fire]) -> Result<Vec<FireOutcome>, Error>;
 }

@@ -16,17 +16,17 @@ pub struct Uptime {
     pub now: DateTime<Utc>,
     /// For how long the server has been up.
     pub up_for: Duration,
-    /// Which transactions have ended. As long as this text is the same, no row has changed.
+    /// Which transactions have ended. While this text stays the same, no row has changed.
     pub snapshot: String,
     /// How long ago a reaper last confirmed that workers could renew their leases. `None`: no reaper ever confirmed it.
     pub watched_ago: Option<Duration>,
     /// Whether workers have left results for a reaper to write.
     pub has_deferred: bool,
-    /// Whether parents have ended whose children have not all been told.
+    /// Whether there are ended parents with children that were not told of the end.
     pub has_ended_parents: bool,
     /// Whether jobs with limit keys are queued, of which some may wait for room.
     pub has_limited: bool,
-    /// Whether changes of limits wait to be put into force.
+    /// Whether changes of limits wait to be applied.
     pub has_limit_changes: bool,
     /// Whether jobs with fair keys are queued, or weights have changed.
     pub has_fair: bool,
@@ -34,7 +34,7 @@ pub struct Uptime {
     pub has_reorders: bool,
     /// Whether a batch is sealed and not complete.
     pub has_batches: bool,
-    /// The time for answers to HTTP workers is over, and their servers have not said that they were written.
+    /// The time for answers to HTTP workers has passed, and their servers have not noted that they were written.
     pub has_undelivered: bool,
     /// Whether numbers of jobs have changed since they were last folded.
     pub has_count_changes: bool,
@@ -51,11 +51,11 @@ pub struct Repair {
     pub state: Option<State>,
     /// For how long the problem has existed. A job that was claimed within this time has moved on by itself.
     pub unclaimed_for: Duration,
-    /// What was wrong, what was done, and by whom.
+    /// The problem, the repair, and the process that made the repair.
     pub note: String,
 }
 
-/// What the retention step did.
+/// The result of the retention step.
 #[derive(Clone, Debug, Default, Serialize)]
 #[expect(missing_docs, reason = "counts")]
 pub struct Retained {
@@ -89,10 +89,10 @@ pub trait Upkeep: fmt::Debug + Send + Sync {
     /// process does so.
     async fn fold_counts(&self) -> Result<u64, Error>;
 
-    /// Adds up how many jobs have ended in the minutes that are over, and how long they waited and ran. Returns how many rows this has
-    /// made: 0 if no job has ended in a new minute, or if another process does so.
+    /// Adds up how many jobs ended in each past minute, and how long they waited and ran. Returns how many rows this has made: 0
+    /// if no job has ended in a new minute, or if another process does so.
     async fn roll_up_minutes(&self) -> Result<u64, Error>;
 
-    /// Counts all jobs anew. Returns whether this process has done so: `false` if another process is changing the counts.
+    /// Counts all jobs again. Returns whether this process has done so: `false` if another process is changing the counts.
     async fn recount(&self) -> Result<bool, Error>;
 }

@@ -1,6 +1,6 @@
-//! Gives a short lease to each hint in `claimed` that has no lease. A blocking take moved the hint to `claimed`, and its
-//! worker died before it leased the hint, or had stopped waiting when the answer came. When the short lease runs out, the
-//! `leases` step returns the hint to the head.
+//! Gives a short lease to each hint in `claimed` that has no lease. A blocking take moved the hint to `claimed`. Then the
+//! worker died before it leased the hint, or it had stopped waiting when the answer came. When the short lease runs out,
+//! the `leases` step returns the hint to the head.
 //!
 //! A slow worker loses nothing: it can still lease its hint.
 

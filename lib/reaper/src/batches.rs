@@ -1,7 +1,7 @@
 //! Enqueues the callback jobs of sealed batches: when the first job is dead, and when all jobs have ended.
 //!
-//! The row of a batch says which callbacks were made, and is changed in the transaction that makes them. So the step can run
-//! twice, and in several reapers.
+//! The row of a batch says which callbacks were made, and is changed in the transaction that makes them. So it is safe to
+//! run the step twice, and in several reapers.
 
 use crate::{
     children::push,

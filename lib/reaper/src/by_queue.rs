@@ -1,4 +1,5 @@
-//! Work by queue: groups values by queue, because one call to Redis concerns one queue, and works on several queues at once.
+//! Work by queue: groups values by queue, because one call to Redis concerns one queue. Works on several queues at the same
+//! time.
 
 use crate::error::Error;
 use futures_util::{StreamExt, stream};

@@ -1,4 +1,5 @@
-//! Tells workers about cancels that somebody requested in SQL. Nothing else tells workers about such a cancel at once.
+//! Tells workers about cancels that somebody requested in SQL. Without this step, a worker would learn of such a cancel
+//! only at its next heartbeat.
 //!
 //! The step repeats the notice every tick until the run has ended, because a worker that does not listen misses a notice.
 //! The step does not end the run. The worker does, or `expire` if the worker is dead.

@@ -1,5 +1,5 @@
-//! Tells the children of ended jobs, where the transaction that ended the parent could not: there were too many children, or
-//! another session had locked one of them.
+//! Tells the children of ended jobs that their parent has ended, if the transaction that ended the parent could not do this:
+//! there were too many children, or another session had locked a child.
 //!
 //! Each parent is tried once in a tick. A parent that is left is tried at the next tick.
 
@@ -45,7 +45,8 @@ impl Step for Children {
     }
 }
 
-/// Pushes the hints of jobs that have come into the line because other jobs have ended. Forgets those of jobs that have left it.
+/// Pushes the hints of jobs that have come into the line because other jobs have ended. Removes the hints of jobs that have left
+/// the line.
 pub(crate) async fn push(handoff: &dyn ReaperHead, unblocked: Vec<Waiting>) -> Result<(), Error> {
     let (in_line, behind): (Vec<Waiting>, Vec<Waiting>) = unblocked.into_iter().partition(|job| job.is_in_line);
     for (queue, ids) in by_queue(behind.into_iter().map(|job| (job.queue, job.id.to_string().into_bytes()))) {

@@ -48,7 +48,7 @@ impl Condition {
 #[derive(Debug, Default)]
 pub(crate) struct Conditions(BTreeMap<Condition, String>);
 
-/// The news for a reader of the log.
+/// The change that the log reports.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Began,
@@ -57,8 +57,8 @@ pub(crate) enum Change {
 }
 
 impl Conditions {
-    /// Notes whether the condition holds now, and returns what changed. Another reason for a condition that holds already is
-    /// no news.
+    /// Notes whether the condition holds now, and returns what changed. A new reason for a condition that already holds is
+    /// not reported.
     pub(crate) fn note(&mut self, what: Condition, wrong: Option<&str>) -> Change {
         match (self.0.contains_key(&what), wrong) {
             (false, Some(reason)) => {

@@ -60,7 +60,8 @@ impl Counts {
     }
 }
 
-/// Runs a step and measures it. A step that hangs is given up. Its last command may have been executed or not: both are safe.
+/// Runs a step and measures it. A step that hangs is given up. Redis may or may not have executed its last command: both
+/// cases are safe.
 pub(crate) async fn measured(
     counts: &Counts,
     step: &'static str,

@@ -1,6 +1,6 @@
 //! Writes the ends of runs that stopping workers left, because other transactions held locks on the jobs' rows.
 //!
-//! `expire` passes such runs over. A run whose row is still locked is tried again at the next tick.
+//! `expire` skips such runs. A run whose row is still locked is tried again at the next tick.
 
 use crate::{
     by_queue::by_queue,
@@ -101,7 +101,8 @@ async fn settle(
     Ok(decided)
 }
 
-/// Jobs that waited for these runs get their hints. Hints of released jobs return to the head. Redis forgets the hints of the other jobs.
+/// Jobs that waited for these runs get their hints. Hints of released jobs return to the head. The hints of the other jobs are
+/// removed from Redis.
 async fn tell_redis(tick: &Tick, decided: Vec<(Deferred, Settled)>, unblocked: Vec<Waiting>) -> Result<(), Error> {
     let Some(handoff) = tick.handoff.as_deref() else { return Ok(()) };
     push(handoff, unblocked).await?;

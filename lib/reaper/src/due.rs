@@ -4,20 +4,20 @@
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The next moment, as far as this reaper knows. The clock of this process only says how long to wait. What is due, the database
-/// decides.
+/// The next moment, as far as this reaper knows. The clock of this process only says how long to wait. The database decides what
+/// is due.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Due {
     at: Option<Instant>,
 }
 
 impl Due {
-    /// PostgreSQL has said when the moment is; `None`: not soon.
+    /// Stores the moment that PostgreSQL has named; `None`: not soon.
     pub(crate) const fn learn(&mut self, at: Option<Instant>) {
         self.at = at;
     }
 
-    /// A job was scheduled that is due after this time.
+    /// Notes that a job was scheduled that is due after this time.
     pub(crate) fn hear(&mut self, after: Duration) {
         let at = Instant::now() + after;
         self.at = Some(self.at.map_or(at, |before| before.min(at)));

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// An error of a step: the store that failed, and the action.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The store that the error names did not do its part.
+    /// A call to the store failed. The error names the store.
     #[error("{store}: {0}", store = .0.store)]
     Store(#[from] leasehold_ports::Error),
     /// PostgreSQL did not answer at the start of the tick, so the step did not ask again.
@@ -14,13 +14,13 @@ pub enum Error {
     /// Redis did not answer at the start of the tick, so the step did not ask again.
     #[error("Redis is unavailable")]
     HandoffAway,
-    /// The API server of Kubernetes did not do its part.
+    /// A request to the API server of Kubernetes failed.
     #[error("the API server of Kubernetes: {0}")]
     Pods(#[from] leasehold_ports::PodsError),
     /// The first survey has not ended yet. A later tick has its result.
     #[error(transparent)]
     NotSurveyed(leasehold_line::Error),
-    /// A call hung, or there was too much work.
+    /// The step timed out: a call hung, or there was too much work.
     #[error("not done within {} s; the next tick continues", .0.as_secs())]
     TookTooLong(Duration),
 }

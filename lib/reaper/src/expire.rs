@@ -1,12 +1,12 @@
 //! Ends runs whose lease has run out: the worker died, or could not reach PostgreSQL for too long.
 //!
-//! The statement decides what becomes of each job: queued, dead, or cancelled. A run whose row was locked a moment ago is
-//! spared (see `locked.rs`). This step asks only PostgreSQL, so a Redis that stalls does not delay the next run of this step.
-//! A second step, `TellExpired`, tells Redis: hints of jobs that wait again return to their heads, and Redis forgets the
-//! others.
+//! The statement decides the new state of each job: queued, dead, or cancelled. A run whose row was locked a moment ago is
+//! not expired yet (see `locked.rs`). This step uses only PostgreSQL, so a stalled Redis does not delay the next run of this
+//! step. A second step, `TellExpired`, updates Redis: hints of jobs that wait again return to their heads, and the hints of
+//! the other jobs are removed.
 //!
-//! While the guard in `expiry_guard.rs` forbids expiry, the step sends the statement for no row. If this statement is
-//! held up, somebody has locked the table, and the wait begins again.
+//! While the guard in `expiry_guard.rs` forbids expiry, the step sends the statement with a limit of no rows. If even this
+//! statement is blocked, somebody has locked the table, and the wait begins again.
 
 use crate::{
     by_queue::by_queue,
@@ -28,7 +28,7 @@ const HELD_UP: Duration = Duration::from_millis(500);
 /// Timeout of the statement that records that leases may expire. Only a lock on its row makes it slow.
 const WATCH_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Whether a lock held up the look at the leases.
+/// Whether a lock blocked the read of the leases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Look {
     Free,
@@ -39,7 +39,7 @@ enum Look {
 #[derive(Debug, Default)]
 pub(crate) struct Expire {
     locked: Locked,
-    /// The last run of this step was given up before its end.
+    /// The last run of this step timed out before its end.
     is_unfinished: bool,
 }
 
@@ -142,7 +142,7 @@ async fn keep_watch(tick: &Tick) {
     if !tick.shared.expiry_guard().has_to_say(Instant::now()) {
         return;
     }
-    // The next look at the leases must not come so late that something else seems to have held it up.
+    // The next read of the leases must not come so late that the guard takes it for a blocked read.
     let within = WATCH_TIMEOUT.min(tick.settings.lease / 10);
     let wrong = match tick.store() {
         Ok(store) => match timeout(within, store.keep_watch()).await {
@@ -154,7 +154,7 @@ async fn keep_watch(tick: &Tick) {
     tick.shared.log(Condition::WatchNotKept, wrong.as_deref());
 }
 
-/// The step that tells Redis. If this step fails, the lease in Redis runs out, and the `leases` step asks PostgreSQL.
+/// The step that updates Redis. If this step fails, the lease in Redis runs out, and the `leases` step asks PostgreSQL.
 #[derive(Debug)]
 pub(crate) struct TellExpired;
 

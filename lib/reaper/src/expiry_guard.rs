@@ -1,9 +1,9 @@
 //! Decides when the reaper may expire leases that have run out.
 //!
-//! Leases are in PostgreSQL and run by its clock, also while no worker can reach PostgreSQL to renew them. So after an outage
-//! nothing is expired for one lease: workers renew their leases first. A reaper that has just started does not know of an
-//! earlier outage. It reads in PostgreSQL when a reaper last recorded that leases may expire. This file owns only the decision.
-//! It has no clock of its own.
+//! Leases are in PostgreSQL and run out by its clock, even while no worker can reach PostgreSQL to renew them. So after an
+//! outage, the reaper expires nothing for the time of one lease: workers renew their leases first. A reaper that has just
+//! started does not know whether there was an outage. It reads in PostgreSQL when a reaper last recorded that leases may
+//! expire. This file owns only the decision. The caller passes the time.
 
 use std::time::Duration;
 use tokio::time::Instant;
@@ -17,7 +17,7 @@ pub(crate) enum Permit {
     All,
 }
 
-/// What this reaper has seen of PostgreSQL.
+/// The availability of PostgreSQL as this reaper has seen it.
 #[derive(Debug)]
 pub(crate) struct ExpiryGuard {
     lease: Duration,
@@ -27,7 +27,7 @@ pub(crate) struct ExpiryGuard {
     said_at: Option<Instant>,
     /// PostgreSQL failed to expire leases, and no write has succeeded since.
     cannot_write: bool,
-    /// When this reaper last looked at the leases and no lock held it up.
+    /// When this reaper last read the leases and no lock blocked the read.
     looked_at: Option<Instant>,
 }
 
@@ -49,7 +49,7 @@ impl ExpiryGuard {
         self.away = true;
     }
 
-    /// A lock on the whole table held up a look at the leases. The lock also held up workers that wanted to renew theirs.
+    /// A lock on the whole table blocked a read of the leases. The lock also blocked workers that wanted to renew their leases.
     pub(crate) fn held_up(&mut self, now: Instant) {
         self.stay_quiet_until(now + self.lease);
     }
@@ -61,8 +61,8 @@ impl ExpiryGuard {
         self.held_up(now);
     }
 
-    /// PostgreSQL expired one lease, or no lease had run out. If it expired one, workers had no time to renew the others: they
-    /// get the time of one lease from now on.
+    /// PostgreSQL expired one lease, or no lease had run out. If the statement expired a lease, workers had no time to renew
+    /// their other leases: they get the time of one lease from now on.
     pub(crate) fn can_write(&mut self, now: Instant, has_expired: bool) {
         self.cannot_write = false;
         if has_expired {
@@ -79,14 +79,14 @@ impl ExpiryGuard {
         }
     }
 
-    /// No lock held up a look at the leases.
+    /// No lock blocked a read of the leases.
     pub(crate) const fn looked(&mut self, now: Instant) {
         self.looked_at = Some(now);
     }
 
-    /// Call this before a look. If the last look is half a lease ago, something has held up this reaper, perhaps a lock on the
-    /// table that is gone now. Half a lease is short enough: a worker renews a lease when a third of it is over, so no lease of
-    /// a living worker runs out in less.
+    /// Call this before a read. If the last read was half a lease ago, something has blocked this reaper, perhaps a lock on the
+    /// table that is released now. Half a lease is short enough: a worker renews a lease after a third of its time, so a lease
+    /// of a living worker cannot run out in less than half a lease.
     pub(crate) fn about_to_look(&mut self, now: Instant) {
         if self.looked_at.is_some_and(|looked| now.saturating_duration_since(looked) >= self.lease / 2) {
             self.held_up(now);

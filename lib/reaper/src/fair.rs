@@ -1,9 +1,10 @@
 //! Brings parked jobs with fair keys into the line.
 //!
-//! Usually the process that enqueues a job or ends a run does this at once. This step finds what is left: that process has died,
-//! somebody else was at it, jobs were enqueued by plain SQL, or the setting `fair` of a queue has changed.
+//! Usually the process that enqueues a job or ends a run does this immediately. This step finds the remaining jobs: the process
+//! has died, another process had the lock, jobs were enqueued by plain SQL, or the setting `fair` of a queue has changed.
 //!
-//! A tick looks at the queues that have jobs with fair keys, in order, as far as its time allows. The next tick goes on from there.
+//! A tick checks the queues that have jobs with fair keys, in order, as far as its time allows. The next tick continues from
+//! there.
 
 use crate::{
     children::push,
@@ -22,7 +23,7 @@ const BUDGET: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Default)]
 pub(crate) struct Fair {
-    /// Where the last tick ended: this queue was looked at.
+    /// Where the last tick ended: the last queue that was checked.
     after: String,
 }
 

@@ -1,5 +1,5 @@
-//! Adds the changes of the numbers of jobs to the counts. Without this step the numbers stay right, and reading them takes longer and
-//! longer.
+//! Adds the noted changes of the numbers of jobs to the stored counts. Without this step the numbers would still be right, but
+//! reading them would take longer and longer.
 
 use crate::{
     error::Error,
@@ -9,7 +9,8 @@ use crate::{
 use async_trait::async_trait;
 use std::time::Duration;
 
-/// How often a reaper looks whether there are enough changes. A reader reads the changes of at least this time one by one.
+/// How often a reaper checks whether there are enough changes. A reader must read the changes of at least this time one by
+/// one.
 const EVERY: Duration = Duration::from_secs(1);
 /// The pause after a failure. The first fold after a restore counts all jobs, which may take long.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);

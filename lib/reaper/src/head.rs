@@ -1,7 +1,7 @@
 //! Keeps the head in Redis equal to the front of the line in PostgreSQL.
 //!
-//! One operation, a fill, repairs every damage to Redis: read the first ids of the line, and push the ids that Redis does not
-//! have. Between two fills a worker may extend a head, which is cheaper and repairs nothing. This step chooses the lines to
+//! One operation, a fill, repairs every damage to Redis: it reads the first ids of the line, and pushes the ids that Redis does
+//! not have. Between two fills a worker may extend a head, which is cheaper but repairs nothing. This step chooses the lines to
 //! compare and the kinds to fill. The statement orders the line, and the script bounds the head.
 
 use crate::{
@@ -28,8 +28,8 @@ use tokio::time::Instant;
 /// job that was claimed at about the time of the last fill would count as a job that lost its hint.
 const ON_THE_WAY: Duration = Duration::from_secs(2);
 
-/// After this time the step begins no further batch of lines. The next ticks compare the other lines, so that jobs that become
-/// due need not wait.
+/// After this time the step begins no further batch of lines. The next ticks compare the other lines. So jobs that become due
+/// do not wait behind this work.
 const TIME_A_TICK: Duration = Duration::from_millis(150);
 /// How long the first survey may take before the step reports that it cannot work. Only dead rows make it slower.
 const FIRST_SURVEY: Duration = Duration::from_secs(10);
@@ -56,7 +56,8 @@ pub(crate) struct HeadStep {
 /// A loss of Redis that is being repaired.
 #[derive(Clone, Copy, Debug)]
 struct Loss {
-    /// This reaper had seen the same Redis before the loss. Otherwise Redis may be new, and to fill a new Redis is no news.
+    /// This reaper had seen the same Redis before the loss. Otherwise Redis may be new, and the first fill of a new Redis is
+    /// not reported.
     is_news: bool,
     /// Queues that got hints since the loss.
     refilled: u32,
@@ -96,7 +97,7 @@ impl Step for HeadStep {
 }
 
 impl HeadStep {
-    /// After a loss of Redis, the earlier reads say nothing about the heads.
+    /// After a loss of Redis, the earlier reads of the heads are not valid any more.
     fn learn_losses(&mut self, tick: &Tick) {
         if self.losses.all == tick.losses.all {
             return;
@@ -126,9 +127,9 @@ impl HeadStep {
     }
 }
 
-/// Fills the heads of all lines in which something changed or whose heads changed, and of some other lines in turns. Clears
-/// the overflow flags of lines that are gone. Tells the sweep which queues have more hints than jobs. Returns how many queues
-/// got hints.
+/// Fills the heads of all lines in which something changed or whose heads changed, and of some other lines in turns. Clears the
+/// overflow flags of lines that no longer exist. Tells the sweep which queues have more hints than jobs. Returns how many
+/// queues got hints.
 async fn fill(tick: &Tick, surveys: &mut Surveys, reads: &mut Reads) -> Result<u32, Error> {
     let is_slow = surveys.is_slow();
     let handoff = tick.handoff()?;
@@ -151,7 +152,7 @@ async fn fill(tick: &Tick, surveys: &mut Surveys, reads: &mut Reads) -> Result<u
         reads.set_under_way(&batch);
         let fills = match compare(tick, surveys, reads, &batch, &turns).await {
             Ok(fills) => fills,
-            // A queue with damaged keys must not keep the other queues from being filled.
+            // A queue with damaged keys must not prevent fills of the other queues.
             Err(_) if batch.len() > 1 => {
                 let mut fills = Vec::with_capacity(batch.len());
                 for queue in &batch {
@@ -256,19 +257,19 @@ fn choose(tick: &Tick, surveys: &mut Surveys, reads: &mut Reads) -> Result<BTree
 struct Fill {
     queue: QueueName,
     report: HeadReport,
-    /// The ids of the line; `None` if a glance was enough.
+    /// The ids of the line; `None` if a short read was enough.
     read_in_full: Option<Vec<JobId>>,
     /// There was nothing to repair.
     is_well: bool,
     read: ReadStretches,
 }
 
-/// What was read of a line.
+/// The part of a line that was read.
 #[derive(Default)]
 struct ReadStretches {
     /// Where the stretches begin now.
     moved: Vec<Stretch>,
-    /// Some stretches were not read: of kinds that nobody serves, or whose aside lists are full.
+    /// Some stretches were not read: their kinds have no worker, or the aside lists of their kinds are full.
     left_out: bool,
 }
 
@@ -295,7 +296,7 @@ async fn compare(
         let limit = if reads.known(&line.queue, head, head_max, now).is_some() {
             GLANCE
         } else if is_long(head) {
-            // It is read alone.
+            // This line is read alone.
             continue;
         } else {
             head_max
@@ -367,8 +368,8 @@ fn is_long(head: Option<&HeadStats>) -> bool {
     head.is_some_and(|head| head.overflow)
 }
 
-/// Reads a line that is longer than its head, after a new survey of this line: a job may have come of a kind that had no job at
-/// the last survey. A fill without such a job would drop its hint, or let later jobs overtake it.
+/// Reads a line that is longer than its head, after a new survey of this line, because the first job of a kind may have come
+/// since the last survey. A fill without such a job would drop its hint, or later jobs would overtake the job.
 async fn read_long(
     tick: &Tick,
     surveys: &Surveys,
@@ -398,7 +399,7 @@ async fn glance_is_enough(
     if !front.more {
         return Ok(false);
     }
-    // Workers may be waiting at an empty head, and nobody else fills it for them.
+    // Workers may be waiting at an empty head, and no other process fills the head for them.
     let is_tended = head.is_some_and(|head| head.ready > 0) || handoff.tail(queue).await?.filled_to.is_some();
     if !is_tended {
         return Ok(false);

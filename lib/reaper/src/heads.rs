@@ -1,17 +1,17 @@
 //! The numbers of each head in Redis, as far as this reaper knows them.
 //!
-//! In each tick the reaper looks at the heads in which something is known to have changed, and at some hundred others in turns.
-//! So it looks at few queues in every tick, and at each of thousands of queues every few seconds. Steps act only on heads that
-//! were looked at in this tick.
+//! In each tick the reaper reads the heads with known changes, and a few hundred of the other heads in turns. So it reads few
+//! queues in every tick, and each of thousands of queues every few seconds. Steps act only on heads that were read in this
+//! tick.
 
 use crate::{by_queue::all_of, error::Error};
 use leasehold_core::QueueName;
 use leasehold_ports::{HeadStats, ReaperHead};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// The most queues that are looked at in one tick because it is their turn.
+/// The most queues that are read in one tick because it is their turn.
 const IN_TURN: usize = 500;
-/// The most queues that are looked at in one tick because something changed. The next ticks look at the other ones.
+/// The most queues that are read in one tick because something changed. The next ticks read the other queues.
 pub(crate) const WANTED: usize = 500;
 
 /// The heads of all queues.
@@ -20,16 +20,17 @@ pub(crate) struct Heads {
     known: BTreeMap<QueueName, HeadStats>,
     /// The number of known queues that are paused.
     paused: usize,
-    /// The queues whose turn is still to come in this round.
+    /// The queues that have not had their turn in this round yet.
     in_turn: VecDeque<QueueName>,
-    /// The queues that were looked at in this tick and have keys.
+    /// The queues that were read in this tick and have keys.
     fresh: BTreeSet<QueueName>,
-    /// The queues that were looked at in this tick and have no keys.
+    /// The queues that were read in this tick and have no keys.
     empty: BTreeSet<QueueName>,
 }
 
 impl Heads {
-    /// Looks at the `wanted` queues, at queues with hints to adopt or leases that have run out, and at queues whose turn it is.
+    /// Reads the heads of the `wanted` queues, of queues with hints to adopt or leases that have run out, and of queues whose
+    /// turn it is.
     pub(crate) async fn look(&mut self, handoff: &dyn ReaperHead, wanted: BTreeSet<QueueName>) -> Result<(), Error> {
         let restless = self.fresh().filter(|(_, head)| head.claimed + head.overdue > 0);
         let mut names: BTreeSet<QueueName> = restless.map(|(queue, _)| queue.clone()).collect();
@@ -80,7 +81,7 @@ impl Heads {
         *self = Self::default();
     }
 
-    /// The queues that were looked at in this tick and have keys.
+    /// The queues that were read in this tick and have keys.
     pub(crate) fn fresh(&self) -> impl Iterator<Item = (&QueueName, &HeadStats)> {
         self.fresh.iter().filter_map(|queue| Some((queue, self.known.get(queue)?)))
     }
@@ -90,22 +91,22 @@ impl Heads {
         self.paused
     }
 
-    /// The queues that were looked at in this tick and have no keys.
+    /// The queues that were read in this tick and have no keys.
     pub(crate) fn empty(&self) -> impl Iterator<Item = &QueueName> {
         self.empty.iter()
     }
 
-    /// The head of a queue, if it was looked at in this tick and has keys.
+    /// The head of a queue, if it was read in this tick and has keys.
     pub(crate) fn fresh_of(&self, queue: &QueueName) -> Option<&HeadStats> {
         self.known.get(queue).filter(|_| self.fresh.contains(queue))
     }
 
-    /// The head of a queue at the last look, if it had keys.
+    /// The head of a queue at the last read, if it had keys.
     pub(crate) fn get(&self, queue: &QueueName) -> Option<&HeadStats> {
         self.known.get(queue)
     }
 
-    /// Heads that were looked at in this tick.
+    /// Heads that were read in this tick.
     #[cfg(test)]
     pub(crate) fn of(heads: impl IntoIterator<Item = (QueueName, HeadStats)>) -> Self {
         let known: BTreeMap<QueueName, HeadStats> = heads.into_iter().collect();
@@ -114,7 +115,7 @@ impl Heads {
     }
 }
 
-/// Looks at all queues in one call. If the call fails, looks at each queue alone: a queue with damaged keys must not hide the
+/// Reads all queues in one call. If the call fails, reads each queue alone: a queue with damaged keys must not hide the
 /// others.
 async fn look_at(handoff: &dyn ReaperHead, queues: &[QueueName]) -> Result<Vec<Option<HeadStats>>, Error> {
     match handoff.look(queues).await {

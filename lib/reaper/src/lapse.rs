@@ -1,7 +1,7 @@
-//! Ends waiting jobs that may not begin any more: jobs that have expired, and jobs whose time for retries is over.
+//! Ends waiting jobs that may not begin any more: jobs that have expired, and jobs whose time for retries has ended.
 //!
-//! PostgreSQL's clock decides. A claim refuses such a job too, so none begins before this step comes. Redis is told to forget
-//! their hints, which only saves a refused claim for each.
+//! PostgreSQL's clock decides. A claim refuses such a job too, so no such job begins before this step runs. The step also
+//! removes their hints from Redis, which only saves one refused claim for each job.
 
 use crate::{
     by_queue::by_queue,

@@ -55,7 +55,8 @@ async fn one_queue(tick: &Tick, queue: &QueueName) -> Result<(), Error> {
         tick.counts.drifted(kind, things as u64);
     }
     let back: Vec<JobId> = plan.back.iter().map(|hint| hint.id).collect();
-    // Note the repair before it is made: afterwards the job may be claimed and finished at once, and has no row for the note.
+    // Note the repair before it is made: after the repair, the job may be claimed and finished immediately, and then has no row
+    // for the note.
     tick.note(&Mend { kind: Drift::LeaseInLine, done: "given back", state: Some(State::Queued) }, &back).await?;
     tick.note(&Mend { kind: Drift::LeaseMissing, done: "leased again", state: Some(State::Running) }, &plan.lapsed)
         .await?;
@@ -114,7 +115,7 @@ fn decide(queue: &QueueName, ran_out: &[JobId], looked: Vec<JobStatus>, handoff_
     plan
 }
 
-/// The rest of a lease in PostgreSQL, rounded up: the lease in Redis must not run out before the one in PostgreSQL.
+/// The rest of a lease in PostgreSQL, rounded up: the lease in Redis must not run out before the lease in PostgreSQL.
 pub(crate) fn whole_seconds(ms_left: i64) -> u64 {
     u64::try_from(ms_left).unwrap_or(0).div_ceil(1000).max(1)
 }

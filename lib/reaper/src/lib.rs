@@ -1,9 +1,9 @@
-//! The reaper and its steps. Each step repairs what other processes left incomplete. A step takes no input but the state of the
-//! stores, and can run twice, at any time, in any number of reapers.
+//! The reaper and its steps. Each step repairs what other processes left incomplete. The only input of a step is the state of
+//! the stores. It is safe to run a step twice, at any time, and in any number of reapers.
 //!
 //! [`Reaper`] runs the steps on its tick. A worker that finds the head of a long line low runs [`fill_head`] or [`extend_head`]
-//! too. [`examine`] looks for damage in both stores and changes nothing. [`repair`] runs the steps at once. Each kind of damage
-//! has one name, in [`Drift`].
+//! too. [`examine`] looks for damage in both stores and changes nothing. [`repair`] runs the steps immediately. Each kind of
+//! damage has one name, in [`Drift`].
 //!
 //! This crate does not claim jobs, does not write results of handlers, and does not know why a job exists.
 

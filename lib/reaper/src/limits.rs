@@ -1,10 +1,10 @@
-//! Puts changes of limits into force, and brings jobs that wait for room of a limit key back into the line.
+//! Applies changes of limits, and brings jobs that wait for room of a limit key back into the line.
 //!
-//! Usually the process that ends a run does this at once. This step finds what is left: that process has died, the run has
-//! expired, a limit was changed, a token has come, or a job was enqueued by plain SQL.
+//! Usually the process that ends a run does this immediately. This step finds the remaining jobs: the process has died, the run
+//! has expired, a limit was changed, a token has come, or a job was enqueued by plain SQL.
 //!
-//! A tick looks at the keys whose next token comes, and then at the keys for which jobs wait, in order, as far as its time allows. The
-//! next tick goes on from there.
+//! A tick checks the keys whose next token comes, and then the keys for which jobs wait, in order, as far as its time allows. The
+//! next tick continues from there.
 
 use crate::{
     children::push,
@@ -16,19 +16,19 @@ use async_trait::async_trait;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The keys of one statement, which holds the locks of those that have room until it ends.
+/// The number of keys of one statement. The statement holds the locks of the keys with room until it ends.
 const KEYS_AT_ONCE: i32 = 100;
 /// The most jobs of one queue and kind that a key without a limit gets into the line in one statement.
 const JOBS_AT_ONCE: i32 = 1000;
 /// A tick begins no further statement after this time. A key with room and without a limit can have any number of jobs.
 const BUDGET: Duration = Duration::from_millis(100);
 /// The same while a round takes several ticks, because jobs wait for thousands of keys. Nearly all of these keys are full, or have no
-/// token. Those whose tokens come are looked at in each tick.
+/// token. The keys whose tokens come are checked in each tick.
 const BUDGET_OF_MANY: Duration = Duration::from_millis(25);
 
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
-    /// Where the last tick ended: this key was looked at.
+    /// Where the last tick ended: the last key that was checked.
     after: String,
 }
 
@@ -49,7 +49,7 @@ impl Step for Limits {
     async fn run(&mut self, tick: &Tick) -> Result<Ran, Error> {
         let begun = Instant::now();
         if tick.has_limit_changes {
-            // Claims under way may take too long: then the next tick tries again.
+            // If claims under way take too long, the next tick tries again.
             tick.store()?.apply_limits().await?;
         }
         let came = tick.store()?.admit_tokens(JOBS_AT_ONCE).await?;

@@ -2,7 +2,7 @@
 //!
 //! Even a healthy worker cannot renew a lease while its row is locked. The worker tries again at every heartbeat. So a lease
 //! that ran out under a lock may be expired only after its worker has had time to renew it without the lock. This file owns
-//! this decision. It has no clock of its own.
+//! this decision. The caller passes the time.
 
 use leasehold_core::JobId;
 use std::{
@@ -11,12 +11,12 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// A worker renews a lease within this number of heartbeats after the lock is gone: the one that may be in flight, and two
-/// more.
+/// A worker renews a lease within this number of heartbeats after the lock is released: the heartbeat that may be in flight,
+/// and two more.
 const BEATS: u32 = 3;
 
-/// How long a row is spared after its lock is gone, for this length of leases. A worker has twelve heartbeats in a lease,
-/// and at least one in a second.
+/// How long a run is not expired after the lock on its row is released, for this length of leases. A worker has twelve
+/// heartbeats in a lease, and at least one in a second.
 pub(crate) fn spared_for(lease: Duration) -> Duration {
     (lease / 12).clamp(Duration::from_millis(10), Duration::from_secs(1)) * BEATS
 }
@@ -26,7 +26,7 @@ pub(crate) fn spared_for(lease: Duration) -> Duration {
 pub(crate) struct Locked(BTreeMap<JobId, Option<Instant>>);
 
 impl Locked {
-    /// A look found exactly these rows locked. Any other row may have been locked until just before the look.
+    /// Notes that a read found exactly these rows locked. Any other row may have been locked until just before the read.
     pub(crate) fn see(&mut self, locked: Vec<JobId>, now: Instant) {
         let locked: BTreeSet<JobId> = locked.into_iter().collect();
         for (_, free_since) in self.0.iter_mut().filter(|(id, _)| !locked.contains(id)) {

@@ -1,7 +1,7 @@
 //! Writes each repair of a job into the trail of the job. `leasehold job show` shows the trail.
 //!
-//! Only a fault of a single job, found by a comparison of line, head and leases, is written. The flow of a line into its
-//! head is no repair. The loss of Redis is one event for the log and the counters, and writes nothing into trails.
+//! Only a fault of a single job, found by a comparison of line, head and leases, is written. The normal refill of a head from
+//! its line is no repair. A loss of Redis is one event for the log and the counters, and is not written into trails.
 
 use crate::{error::Error, tick::Tick};
 use leasehold_core::{Drift, Epoch, JobId, State};
@@ -26,8 +26,8 @@ impl Tick {
         self.note_runs(mend, ids.iter().map(|id| (*id, None)).collect(), Duration::ZERO).await.map(drop)
     }
 
-    /// Notes a repair in the trails of jobs that nobody has claimed within `unclaimed_for`. With an epoch, the job must still
-    /// have this epoch. Returns the number of repaired jobs; all of them if there were too many to note.
+    /// Notes a repair in the trails of jobs that no worker has claimed within `unclaimed_for`. With an epoch, the job must
+    /// still have this epoch. Returns the number of repaired jobs; all of them if there were too many to note.
     pub(crate) async fn note_runs(
         &self,
         mend: &Mend,

@@ -68,13 +68,13 @@ struct Differences {
     to_resume: Vec<QueueName>,
 }
 
-/// Compares the pauses with the flags. A set flag counts only if the queue was looked at in this tick. A queue that is not
-/// known counts as not flagged.
+/// Compares the pauses with the flags. A set flag counts only if the queue was read in this tick. A queue that is not known
+/// counts as not flagged.
 fn differences(paused: &BTreeSet<QueueName>, heads: &Heads) -> Differences {
     let is_flagged = |queue: &QueueName| heads.get(queue).is_some_and(|head| head.paused);
     let flagged = heads.fresh().filter(|(_, head)| head.paused).map(|(queue, _)| queue);
     let to_resume: Vec<QueueName> = flagged.filter(|queue| !paused.contains(*queue)).cloned().collect();
-    // If both sides have the same number, they are equal, or a queue that differs is looked at when its turn comes.
+    // If both sides have the same number, they are equal, or a queue that differs is read when its turn comes.
     if to_resume.is_empty() && heads.paused() == paused.len() {
         return Differences::default();
     }

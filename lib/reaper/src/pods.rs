@@ -1,8 +1,8 @@
-//! Tells Kubernetes which pods to delete first when it has fewer workers to run: those whose workers have nothing to do, then those
-//! whose runs are the youngest. Kubernetes reads this from an annotation of each pod, its deletion cost.
+//! Tells Kubernetes which pods to delete first when it reduces the number of workers: first pods whose workers are idle, then
+//! pods with the youngest runs. Kubernetes reads this from an annotation of each pod, its deletion cost.
 //!
-//! One reaper of the fleet does this, which PostgreSQL elects. The step only looks at what workers announce anyway, and writes what
-//! differs. Nothing else depends on it: without it, Kubernetes chooses by the age of the pods.
+//! One reaper of the fleet does this; PostgreSQL elects it. The step only reads the announcements that workers make anyway, and
+//! writes the costs that differ. Nothing else depends on this step: without the step, Kubernetes chooses by the age of the pods.
 
 use crate::{
     error::Error,
@@ -14,16 +14,16 @@ use leasehold_ports::{CostWritten, Election, Pod, Pods, PodsError, WorkerRecord}
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// The cost of a pod whose worker runs something.
+/// The cost of a pod whose worker is busy.
 const BUSY: i32 = 10;
 /// Younger runs do not count: announcements and rounds are seconds apart, and pods with short jobs would change their cost all the
 /// time.
 const YOUNG_S: u64 = 16;
-/// The age from which on a run is as old as can be: 34 years. The cost of a pod must fit 32 bits.
+/// Older runs than this do not increase the cost: 34 years. The cost of a pod must fit 32 bits.
 const OLDEST_S: u64 = 1 << 30;
-/// The most pods of one round whose cost is written. The next round goes on from there.
+/// The most pods of one round whose cost is written. The next round continues from there.
 const WRITES_OF_A_ROUND: usize = 50;
-/// An elected reaper asks this often whether it still is, while it writes.
+/// How often an elected reaper checks during its writes whether it is still elected.
 const ELECTION_CHECKED_EVERY: Duration = Duration::from_secs(1);
 /// After failures in a row, the wait doubles up to this time.
 const WAIT_MAX: Duration = Duration::from_secs(300);
@@ -67,7 +67,7 @@ impl PodsStep {
         Ok(self.is_elected)
     }
 
-    /// Looks at all pods, and writes the costs that differ.
+    /// Reads all pods, and writes the costs that differ.
     async fn round(&mut self, tick: &Tick) -> Result<(), Error> {
         let began = Instant::now();
         let mut confirmed_at = began;
@@ -87,7 +87,7 @@ impl PodsStep {
                 }
             }
             pod.clone_into(&mut self.after);
-            // A pod that is gone needs no cost, and the next round looks at a pod that somebody else has changed.
+            // A pod that no longer exists needs no cost. If somebody else has changed the pod, the next round tries again.
             if self.of.pods.write_cost(pod, cost).await? == CostWritten::Written {
                 tick.counts.changed(1);
             }
@@ -95,7 +95,8 @@ impl PodsStep {
         Ok(())
     }
 
-    /// Notes a failure of the API server. Another reaper may reach it; if the server has too much to do, no other reaper must try.
+    /// Notes a failure of the API server. Another reaper may reach the server. But if the server is overloaded, no other reaper
+    /// should try.
     async fn failed(&mut self, error: &PodsError) {
         let wait = wait(self.of.every, self.failures, error.retry_after);
         self.failures = self.failures.saturating_add(1);
@@ -176,7 +177,7 @@ fn changes<'a>(pods: &'a [Pod], workers: &[WorkerRecord]) -> Vec<(&'a str, i32)>
     changes
 }
 
-/// The changes of one round: those behind the last pod first. So each pod has its turn, however many pods change all the time.
+/// The changes of one round, first the pods after the last pod. So each pod has its turn, even if many pods change all the time.
 fn in_turn<'a>(changes: &'a [(&'a str, i32)], after: &str) -> impl Iterator<Item = (&'a str, i32)> + use<'a> {
     let (before, behind) = changes.split_at(changes.partition_point(|(pod, _)| *pod <= after));
     behind.iter().chain(before).copied().take(WRITES_OF_A_ROUND)

@@ -18,9 +18,9 @@ use leasehold_ports::{Hint, Promoted};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// While jobs wait to be moved, one of so many statements is for the shares of the queues.
+/// While due jobs remain, one statement out of this number is for the shares of the queues.
 const SHARE_EVERY: usize = 4;
-/// The most queues that one such statement looks at.
+/// The most queues that one such statement reads.
 const QUEUES_AT_ONCE: i64 = 50;
 
 #[derive(Debug, Default)]
@@ -85,7 +85,7 @@ async fn finish(tick: &Tick, promoted: Promoted) -> Result<(), Error> {
         pass(FailPoint::PromoteCommitted);
     }
     if let Some(handoff) = tick.handoff.as_deref() {
-        // The others wait for room of a limit key.
+        // The other jobs wait for room of a limit key.
         let in_line = promoted.jobs.into_iter().filter(|job| job.is_in_line);
         let hints = in_line.map(|job| (job.queue, Hint::at(job.id, job.line_at)));
         for (queue, hints) in by_queue(hints) {

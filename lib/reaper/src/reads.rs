@@ -1,9 +1,9 @@
-//! The last read of each line, and the lines that must be compared with their heads. So a line that is longer than its head is
-//! not read and sent as a whole four times a second, and a line without a change is not read at all.
+//! The last read of each line, and the lines that must be compared with their heads. With this memory, a line that is longer
+//! than its head is not read and sent as a whole four times a second, and a line without a change is not read at all.
 //!
-//! A glance at the first ids of a long line shows whether Redis lacks one of them. The ids behind them come into the head
-//! later, when the head moves on or a worker fills a low head. This file owns these decisions only. A fill always uses as
-//! many ids as the head can hold, because otherwise a hint would not get its place.
+//! A read of the first ids of a long line shows whether Redis lacks one of them. The ids behind them come into the head
+//! later, when workers take hints or when a worker fills a low head. This file owns these decisions only. A fill always uses
+//! as many ids as the head can hold, because otherwise a hint would not get its place.
 
 use leasehold_core::{JobId, QueueName};
 use leasehold_ports::{HeadStats, LineSummary};
@@ -14,7 +14,7 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// The number of ids at the front of a line that a glance reads.
+/// The number of ids at the front of a line that a short read reads.
 pub(crate) const GLANCE: u32 = 256;
 /// While something changes in a line, its whole head is compared with the line at least this often.
 const IN_FULL_EVERY: Duration = Duration::from_secs(2);
@@ -33,11 +33,11 @@ pub(crate) struct Reads {
     /// Lines that must be compared with their heads, as a set. `waits` has the same lines in order.
     wanted: BTreeSet<QueueName>,
     waits: VecDeque<QueueName>,
-    /// Lines that are being compared. If the comparison is broken off, they are wanted again.
+    /// Lines that are being compared. If the comparison is cancelled, they are marked again.
     under_way: Vec<QueueName>,
     /// The last line whose turn it was.
     turn: Option<QueueName>,
-    /// Lines with kinds left out, because nobody serves the kind or its aside list is full.
+    /// Lines with kinds left out, because the kind has no worker or its aside list is full.
     left_out: BTreeSet<QueueName>,
     /// The last line with kinds left out whose turn it was.
     turn_of_left_out: Option<QueueName>,
@@ -54,7 +54,7 @@ pub(crate) struct Seen {
 }
 
 impl Reads {
-    /// The ids of the last fill, if a glance at the line is enough this time.
+    /// The ids of the last fill, if a short read of the line is enough this time.
     pub(crate) fn known(
         &self,
         queue: &QueueName,
@@ -120,7 +120,7 @@ impl Reads {
         self.under_way = queues.to_vec();
     }
 
-    /// Marks the lines again whose comparison was broken off.
+    /// Marks the lines again whose comparison was cancelled.
     pub(crate) fn want_broken_off(&mut self) {
         for queue in std::mem::take(&mut self.under_way) {
             self.want(&queue);
@@ -156,8 +156,9 @@ impl Reads {
         turns.iter().for_each(|queue| self.want(queue));
     }
 
-    /// Forgets a line that is gone or paused, or of which a kind was paused or resumed. A pause removes all hints, and workers
-    /// forget the hints of a paused kind. So hints from before a pause are not missing after it.
+    /// Forgets a line that no longer exists, that is paused, or in which a kind was paused or resumed. A pause removes all
+    /// hints, and workers remove the hints of a paused kind. So hints from before a pause do not count as missing after the
+    /// pause.
     pub(crate) fn forget(&mut self, queue: &QueueName) {
         self.in_full.remove(queue);
         self.left_out.remove(queue);

@@ -1,4 +1,4 @@
-//! The reaper: the loops that start the steps. It has no rules of its own about jobs.
+//! The reaper: the loops that start the steps. It has no rules about jobs.
 
 use crate::{
     expiry_guard::ExpiryGuard,
@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 /// Enough for a hundred thousand queues.
 const TICKS_OF_A_ROUND: u32 = 200;
-/// How long a reaper that stops waits for steps that are at work.
+/// How long a stopping reaper waits for running steps.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The reaper.
@@ -57,7 +57,7 @@ impl Reaper {
         }
     }
 
-    /// Makes this reaper stand for election as the one that writes the deletion costs of pods.
+    /// Makes this reaper a candidate in the election of the reaper that writes the deletion costs of pods.
     #[must_use]
     pub fn with_pods(mut self, costs: PodCosts) -> Self {
         self.redis.slots.push(Slot::new(PodsStep::new(costs)));
@@ -76,15 +76,15 @@ impl Reaper {
         self.around.shared.watch.clone()
     }
 
-    /// Makes this reaper sign its repairs as doctor, which has found these hints missing.
+    /// The repairs of this reaper name doctor, which has found these hints missing.
     pub(crate) fn for_doctor(mut self, missing: impl IntoIterator<Item = (QueueName, HashSet<JobId>)>) -> Self {
         self.around.author.name = "doctor";
         self.around.shared.exchange().missed.extend(missing);
         self
     }
 
-    /// Whether each queue has had its turn, and each line in which something changed was compared with its head. Where there
-    /// are many queues, this takes more than one tick.
+    /// Whether each queue has had its turn, and each line in which something changed was compared with its head. With many
+    /// queues, this takes more than one tick.
     #[must_use]
     fn is_through(&self) -> bool {
         self.redis.is_through() && self.around.shared.exchange().unfinished.is_empty()
@@ -97,8 +97,8 @@ impl Reaper {
         !guard.is_away() && !guard.may_expire(Instant::now())
     }
 
-    /// Ticks until `stop`. A tick starts each step in its own task. A step that is still at work from an earlier tick is left
-    /// alone, so a slow step delays no other step.
+    /// Ticks until `stop`. A tick starts each step in its own task. A step that is still running from an earlier tick is not
+    /// started again, so a slow step delays no other step.
     pub async fn run(self, stop: CancellationToken) {
         let Self { around, mut postgres, mut due, mut fire, mut survey, mut redis } = self;
         let [begun, to_promote, to_fire, to_survey, surveyed] = std::array::from_fn(|_| Notify::new());
@@ -157,7 +157,7 @@ impl Reaper {
         };
         let redis_loop = async {
             while stop.run_until_cancelled(begun.notified()).await.is_some() {
-                // A survey that takes longer continues beside the steps of Redis.
+                // A survey that takes longer continues in parallel with the steps of Redis.
                 let _ = timeout(SURVEY_TIMEOUT, surveyed.notified()).await;
                 redis.look(&around).await;
                 redis.start(&around).await;
@@ -184,7 +184,7 @@ impl Reaper {
         reports
     }
 
-    /// Runs all steps once, one by one, and returns their reports. An error of one step stops no other.
+    /// Runs all steps once, one by one, and returns their reports. An error of one step does not stop the others.
     pub async fn tick(&mut self) -> Vec<StepReport> {
         let Self { around, postgres, due, fire, survey, redis } = self;
         let mut reports = Vec::new();

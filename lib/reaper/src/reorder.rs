@@ -1,8 +1,8 @@
 //! Moves the jobs of a line after the priority step of its queue has changed.
 //!
 //! The client that changes the step moves the waiting jobs itself. It may die half-way, it may find jobs locked, and a transaction
-//! that saw the old step may commit a job long after. So the change of the step is written down, and a reaper reads all jobs once
-//! more: at once, and again when every transaction that may have seen the old step has ended. See ADR 27.
+//! that saw the old step may commit a job long after. So the change of the step is stored, and a reaper reads all jobs two more
+//! times: immediately, and again when every transaction that may have seen the old step has ended. See ADR 27.
 //!
 //! The progress is in memory. A reaper that starts again begins from the first job.
 
@@ -17,9 +17,9 @@ use leasehold_ports::{ReaperStore, Reorder as Change};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
 
-/// Jobs that one statement looks at: some milliseconds of work.
+/// The number of jobs that one statement reads: some milliseconds of work.
 const BATCH: i64 = 1_000;
-/// For how long one run of the step moves jobs. The next run goes on.
+/// For how long one run of the step moves jobs. The next run continues.
 const RUN_FOR: Duration = Duration::from_secs(1);
 /// How many locked jobs are tried again one by one. If there are more, all jobs are read again.
 const LOCKED_MAX: usize = 1_000;
@@ -29,7 +29,7 @@ pub(crate) struct Reorder {
     under_way: BTreeMap<QueueName, Progress>,
 }
 
-/// How far the move of one line is.
+/// The progress of the move of one line.
 #[derive(Debug)]
 struct Progress {
     since: i64,
@@ -45,7 +45,7 @@ struct Progress {
     is_read: bool,
 }
 
-/// One reading of all jobs.
+/// One pass over all jobs.
 #[derive(Clone, Copy, Debug)]
 struct Pass {
     after: Option<JobId>,

@@ -7,12 +7,12 @@ use std::{collections::BTreeMap, time::Duration};
 /// The timeout of a step. If a step hangs, the next tick tries again.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What one step found and changed.
+/// The findings and changes of one step.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepReport {
     /// The step: survey, deferred, expire, promote, cancel, pauses, adopt, leases, head, sweep, pods, retain.
     pub step: &'static str,
-    /// The number of things that the step looked at.
+    /// The number of things that the step checked.
     pub found: u64,
     /// The number of things that the step changed.
     pub changed: u64,

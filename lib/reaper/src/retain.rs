@@ -1,7 +1,7 @@
 //! Keeps finished jobs for a limited time: makes the partitions of the next days, and drops partitions that are too old.
 //!
-//! The step runs at the start of a reaper and then every ten minutes. That is enough: a partition is made days before it is
-//! needed, and a settle works without a partition.
+//! The step runs at the start of a reaper and then every ten minutes. This is often enough: a partition is made days before
+//! it is needed, and a settle works without a partition.
 
 use crate::{
     error::Error,

@@ -1,4 +1,5 @@
-//! Adds up how many jobs ended in each minute, and how long they waited and ran. Nothing waits for this step: it only reads history.
+//! Adds up how many jobs ended in each minute, and how long they waited and ran. Nothing waits for this step. Its input is
+//! history only.
 
 use crate::{
     error::Error,
@@ -8,7 +9,7 @@ use crate::{
 use async_trait::async_trait;
 use std::time::Duration;
 
-/// How often a reaper looks whether a minute is over. A minute is shown this much later at most.
+/// How often a reaper checks whether a minute has ended. A minute is shown this much later at most.
 const EVERY: Duration = Duration::from_secs(15);
 
 #[derive(Debug)]

@@ -1,11 +1,12 @@
-//! Fires schedules whose tick has come: enqueues their jobs, and hints at them.
+//! Fires schedules whose tick has come: enqueues their jobs, and pushes their hints.
 //!
-//! Every reaper may fire every schedule. PostgreSQL's clock decides what is due, and of two reapers that fire the same tick
-//! one finds the row changed. A hint that is not pushed (Redis is unavailable, or this process dies here) is made up for by
-//! the head step.
+//! Every reaper may fire every schedule. PostgreSQL's clock decides what is due. If two reapers fire the same tick, one of
+//! them finds the row changed. If a hint is not pushed (Redis is unavailable, or this process dies here), the head step
+//! pushes it later.
 //!
-//! PostgreSQL is asked only when a schedule is due, or when some transaction has ended since the last look: it may have
-//! changed a schedule. The answer says when the next tick is, and the reaper runs this step again at that moment.
+//! The step asks PostgreSQL only when a schedule is due, or when some transaction has ended since the last read, because
+//! this transaction may have changed a schedule. The answer says when the next tick is, and the reaper runs this step again
+//! at that moment.
 
 use crate::{
     by_queue::by_queue,
@@ -21,36 +22,35 @@ use leasehold_schedule::Calendar;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// A look does not read what is older than this before the last look: the dead index entries of earlier ticks, which
-/// PostgreSQL must keep while an old transaction is open. A client that sets a schedule writes a tick that is not older than
-/// the call.
+/// A read begins this long before the last read. So it skips the dead index entries of earlier ticks, which PostgreSQL must
+/// keep while an old transaction is open. A client that sets a schedule writes a tick that is not older than the call.
 const LOOK_BACK: TimeDelta = TimeDelta::minutes(1);
 /// How often everything is read nevertheless, for rows that somebody wrote by hand.
 const FULL_LOOK_EVERY: Duration = Duration::from_secs(60);
-/// The shortest pause before a look at a moment that PostgreSQL has named: its clock may be a little slower.
+/// The shortest pause before a read at the time that PostgreSQL has named: its clock may be a little slower.
 const SOONEST: Duration = Duration::from_millis(2);
-/// The longest one. It bounds nothing: every tick of the reaper looks too, if something has changed.
+/// The longest pause. It delays nothing: every tick of the reaper reads too, if something has changed.
 const LATEST: Duration = Duration::from_secs(3600);
-/// When a schedule is tried again whose row this program cannot read: a newer program may know the time zone.
+/// The pause before this program retries a schedule whose row it cannot read: a newer program may know the time zone.
 const UNREADABLE_AGAIN_AFTER: TimeDelta = TimeDelta::minutes(1);
 
 #[derive(Debug, Default)]
 pub(crate) struct Schedules {
     looked: Option<Look>,
-    /// Schedules whose last tick made no job. The log says when that begins and when it ends.
+    /// Schedules whose last tick made no job. The log says when this condition begins and when it ends.
     failing: BTreeSet<ScheduleName>,
 }
 
-/// A look that found nothing due, or has fired all that was due.
+/// A read that found no due schedule, or after which all due schedules were fired.
 #[derive(Clone, Debug)]
 struct Look {
-    /// Which transactions had ended before it.
+    /// Which transactions had ended before this read.
     snapshot: Arc<str>,
-    /// How often PostgreSQL had been unavailable before it.
+    /// How often PostgreSQL had been unavailable before this read.
     outages: u64,
     now: DateTime<Utc>,
     next_due: Option<DateTime<Utc>>,
-    /// The last look without a scan start.
+    /// The last read without a scan start.
     full_at: Instant,
 }
 
@@ -157,7 +157,7 @@ async fn push(tick: &Tick, jobs: Vec<TickJob>) -> Result<(), Error> {
     Ok(())
 }
 
-/// What is to be done with a due schedule.
+/// What to do with a due schedule.
 fn fire(schedule: &DueSchedule, now: DateTime<Utc>) -> Fire {
     let due = Calendar::of(&schedule.timing).map_err(|error| error.to_string()).and_then(|calendar| {
         let due = calendar.due(schedule.next_at, now, schedule.missed);

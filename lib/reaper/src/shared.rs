@@ -1,4 +1,5 @@
-//! The values that steps exchange. Each value has one writer, or is a set that one step fills and another step empties.
+//! The values that steps exchange. Each value either has one writer, or is a set that one step fills and another step
+//! empties.
 //!
 //! No lock is held during a call to a store, with one exception: the survey and the head step share the surveys.
 
@@ -59,7 +60,7 @@ pub(crate) struct ScanStart {
 }
 
 impl ScanStart {
-    /// Takes the start that a survey found.
+    /// Stores the start that a survey found.
     pub(crate) fn learn(&mut self, at: Option<DateTime<Utc>>) {
         if at != self.at {
             *self = Self { at, version: self.version + 1, done_until: None };
@@ -82,7 +83,7 @@ impl ScanStart {
 /// Values that one step leaves for another step.
 #[derive(Debug, Default)]
 pub(crate) struct Exchange {
-    /// Queues whose pause flags the pauses step changed. The next look at heads includes these queues.
+    /// Queues whose pause flags the pauses step changed. The next read of heads includes these queues.
     pub(crate) flagged: BTreeSet<QueueName>,
     /// Lines that the head step must still compare with their heads.
     pub(crate) unfinished: BTreeSet<QueueName>,
@@ -90,7 +91,7 @@ pub(crate) struct Exchange {
     pub(crate) surplus: BTreeSet<QueueName>,
     /// Hints that doctor has found missing.
     pub(crate) missed: Vec<(QueueName, HashSet<JobId>)>,
-    /// Jobs whose leases were expired. Redis does not know it yet.
+    /// Jobs whose leases were expired. Redis was not updated yet.
     pub(crate) expired: Vec<Expired>,
 }
 
@@ -164,7 +165,7 @@ impl Shared {
         known.changed = surveys.changed().iter().take(WANTED).cloned().collect();
     }
 
-    /// The queues to which something is known to have happened. The next look at heads includes these queues.
+    /// The queues with known events. The next read of heads includes these queues.
     pub(crate) fn take_wanted(&self) -> BTreeSet<QueueName> {
         let mut exchange = self.exchange();
         let flagged = std::mem::take(&mut exchange.flagged);

@@ -1,5 +1,5 @@
-//! The sides of a tick: PostgreSQL, the survey, and Redis. The side of a store first asks whether the store answers, and then
-//! starts the steps that need this store first.
+//! The sides of a tick: PostgreSQL, the survey, and Redis. The side of a store first checks whether the store answers, and
+//! then starts the steps that begin with this store.
 //!
 //! The side of PostgreSQL never waits for Redis or for the survey. So neither can delay `expire` and `promote`.
 
@@ -50,10 +50,11 @@ use tokio::time::{Instant, timeout};
 const ANNOUNCED_FOR_AT_LEAST: Duration = Duration::from_secs(5);
 /// For this time after a loss of Redis, each repair counts as part of the loss. Workers renew all hints within seconds.
 const LOSS_LASTS: Duration = Duration::from_secs(15);
-/// How long the steps of Redis wait for the survey of their tick. A survey that takes longer continues beside them.
+/// How long the steps of Redis wait for the survey of their tick. A survey that takes longer continues in parallel with
+/// them.
 pub(crate) const SURVEY_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// The last answer of PostgreSQL about itself.
+/// The last state of PostgreSQL.
 #[derive(Clone, Debug)]
 struct Answer {
     now: DateTime<Utc>,
@@ -69,7 +70,7 @@ struct Answer {
     has_count_changes: bool,
 }
 
-/// What all sides use.
+/// The values that all sides use.
 pub(crate) struct Around {
     pub(crate) store: Arc<dyn ReaperStore>,
     pub(crate) handoff: Arc<dyn ReaperHead>,
@@ -124,7 +125,7 @@ impl Around {
     }
 }
 
-/// The steps that need PostgreSQL first.
+/// The steps that begin with PostgreSQL.
 pub(crate) struct PostgresSide {
     pub(crate) slots: Vec<Slot>,
 }
@@ -150,7 +151,7 @@ impl PostgresSide {
         Self { slots }
     }
 
-    /// Asks PostgreSQL about itself, once a tick, so that an unavailable server costs one wait.
+    /// Reads the state of PostgreSQL, once in each tick, so that an unavailable server costs only one wait.
     pub(crate) async fn look(&self, around: &Around) {
         let answer = in_time(async { Ok(around.store.uptime().await?) }).await;
         let (locked, unavailable) = match answer.as_ref().err() {
@@ -198,7 +199,7 @@ impl PostgresSide {
     }
 }
 
-/// The jobs that become due. In a reaper that runs, this side has a loop of its own, which does not wait for the tick.
+/// The jobs that become due. In a running reaper, this side has a separate loop, which does not wait for the tick.
 pub(crate) struct DueSide {
     pub(crate) slot: Slot,
 }
@@ -208,14 +209,14 @@ impl DueSide {
         Self { slot: Slot::new(Promote::default()) }
     }
 
-    /// Moves all jobs that are due, and waits for it.
+    /// Moves all due jobs, and returns when this is done.
     pub(crate) async fn run(&mut self, around: &Around) -> Option<StepReport> {
         around.shared.due().take();
         self.slot.run(around.tick(&RedisLook::default())).await
     }
 }
 
-/// The schedules. In a reaper that runs, this side has a loop of its own, so a tick of a schedule is not late either.
+/// The schedules. In a running reaper, this side has a separate loop, so a tick of a schedule is not late either.
 pub(crate) struct FireSide {
     pub(crate) slot: Slot,
 }
@@ -225,14 +226,14 @@ impl FireSide {
         Self { slot: Slot::new(Schedules::default()) }
     }
 
-    /// Fires all schedules that are due, and waits for it.
+    /// Fires all due schedules, and returns when this is done.
     pub(crate) async fn run(&mut self, around: &Around) -> Option<StepReport> {
         let is_moment = around.shared.next_fire().take_if_now();
         self.slot.run(Tick { is_moment, ..around.tick(&RedisLook::default()) }).await
     }
 }
 
-/// The survey. The steps of Redis wait for the survey for a moment. The survey never waits for the look at Redis.
+/// The survey. The steps of Redis wait for the survey for a moment. The survey never waits for the check of Redis.
 pub(crate) struct SurveySide {
     pub(crate) slot: Slot,
 }
@@ -242,13 +243,13 @@ impl SurveySide {
         Self { slot: Slot::new(Survey::default()) }
     }
 
-    /// Runs the survey and waits for it.
+    /// Runs the survey to its end.
     pub(crate) async fn run(&mut self, around: &Around) -> Option<StepReport> {
         self.slot.run(around.tick(&RedisLook::default())).await
     }
 }
 
-/// What this reaper knows about Redis.
+/// The state of Redis, as this reaper knows it.
 #[derive(Debug, Default)]
 struct RedisLook {
     heads: Arc<Heads>,
@@ -258,7 +259,7 @@ struct RedisLook {
     lost_at: Option<Instant>,
 }
 
-/// The steps that need Redis first.
+/// The steps that begin with Redis.
 pub(crate) struct RedisSide {
     pub(crate) slots: Vec<Slot>,
     redis: RedisLook,
@@ -281,7 +282,7 @@ impl RedisSide {
         self.redis.heads.are_through()
     }
 
-    /// Starts each step in its own task. Call this after a look.
+    /// Starts each step in its own task. Call this after the check of Redis.
     pub(crate) async fn start(&mut self, around: &Around) {
         for slot in &mut self.slots {
             slot.start(around.tick(&self.redis)).await;

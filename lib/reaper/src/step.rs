@@ -1,7 +1,7 @@
-//! What a step is, and how a step runs in a task of its own.
+//! What a step is, and how a step runs in a separate task.
 //!
-//! Each step owns its memory. A step that is still at work when the next tick begins is left alone: the tick starts all
-//! other steps. So a step that hangs delays no other step.
+//! Each step owns its memory. If a step is still running when the next tick begins, the tick does not start it again, but
+//! starts all other steps. So a step that hangs delays no other step.
 
 use crate::{counts::measured, error::Error, report::StepReport, tick::Tick};
 use async_trait::async_trait;
@@ -23,9 +23,9 @@ pub(crate) enum Needs {
 pub(crate) enum Ran {
     /// The step did its work.
     Done,
-    /// The step only looked, because its work has to wait.
+    /// The step only read, because its work has to wait.
     Waited,
-    /// The step did not look either: a condition in the log neither begins nor ends.
+    /// The step did not even read: a condition in the log neither begins nor ends.
     NotNow,
 }
 
@@ -40,7 +40,7 @@ pub(crate) enum Period {
     },
 }
 
-/// One reconciler. It takes no input but the state of the stores, and it can run twice, at any time, in any number of reapers.
+/// One reconciler. Its only input is the state of the stores, and it can run twice, at any time, in any number of reapers.
 #[async_trait]
 pub(crate) trait Step: Send + Sync {
     /// The name in reports, metrics and logs.
@@ -54,8 +54,8 @@ pub(crate) trait Step: Send + Sync {
         Period::EveryTick
     }
 
-    /// How long after the start of a reaper the step first runs. Each statement is prepared when it first runs, so a step that
-    /// nobody waits for leaves the first second to the others.
+    /// How long after the start of a reaper the step first runs. Each statement is prepared when it first runs. So a step that
+    /// is not urgent starts after the first second.
     fn first_after(&self) -> Duration {
         Duration::ZERO
     }
@@ -65,7 +65,7 @@ pub(crate) trait Step: Send + Sync {
         true
     }
 
-    /// Does the work once. The counts of the tick say what was found and changed, also when the step fails half-way.
+    /// Does the work once. The counts of the tick have the findings and changes, also when the step fails half-way.
     async fn run(&mut self, tick: &Tick) -> Result<Ran, Error>;
 }
 
@@ -85,7 +85,7 @@ impl Slot {
         Self { idle: Some(Box::new(step)), at_work: None, due, has_run: false }
     }
 
-    /// Starts the step in its own task, unless it is still at work, not due, or not wanted.
+    /// Starts the step in its own task, unless it is still running, not due, or not wanted.
     pub(crate) async fn start(&mut self, tick: Tick) {
         if self.at_work.as_ref().is_some_and(AbortOnDropHandle::is_finished) {
             self.end().await;
@@ -99,7 +99,7 @@ impl Slot {
         }
     }
 
-    /// Waits for the end of the task, if the step is at work.
+    /// Waits for the end of the task, if the step is running.
     pub(crate) async fn end(&mut self) -> Option<StepReport> {
         let (step, report) = match self.at_work.as_mut()?.await {
             Ok(ended) => ended,
@@ -119,7 +119,7 @@ impl Slot {
         report
     }
 
-    /// Runs the step now and waits for it.
+    /// Runs the step now, to its end.
     pub(crate) async fn run(&mut self, tick: Tick) -> Option<StepReport> {
         self.end().await;
         if !self.has_run {
@@ -130,7 +130,7 @@ impl Slot {
     }
 }
 
-/// Waits for all steps that are at work, for a limited time. A step that hangs is given up with its slot.
+/// Waits for all running steps, for a limited time. A step that hangs is abandoned together with its slot.
 pub(crate) async fn end_all<'a>(slots: impl Iterator<Item = &'a mut Slot>, time: Duration) {
     let all = async {
         for slot in slots {

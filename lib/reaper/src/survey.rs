@@ -1,4 +1,5 @@
-//! Finds in which lines something changed, and where the live jobs begin. The other steps look from there.
+//! Finds in which lines something changed, and where the live jobs begin. The other steps start their reads at these
+//! positions.
 
 use crate::{
     conditions::Condition,

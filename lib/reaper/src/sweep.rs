@@ -1,10 +1,10 @@
-//! Repairs in Redis what no other step finds: hints of jobs that are not in the line, leases of jobs that do not run, and lists
-//! that disagree with their set. In a queue with workers, the next claim drops such hints. This step is for queues that nobody
-//! takes from, and for damage.
+//! Repairs the faults in Redis that no other step finds: hints of jobs that are not in the line, leases of jobs that do not
+//! run, and lists that disagree with their set. In a queue with workers, the next claim drops such hints. This step is for
+//! queues without workers, and for damage.
 //!
-//! A queue is compared with PostgreSQL every ten seconds while Redis has keys of it, and sooner when its numbers disagree. If
-//! there are many hundred queues, some of them are compared every second, in turns. Only a fault that is seen twice, a tick
-//! apart, is repaired. The second look reads only the suspects. A wrong repair costs a claim or a fill, and nothing more.
+//! The step compares a queue with PostgreSQL every ten seconds while Redis has keys of the queue, and sooner when its numbers
+//! disagree. If there are many hundred queues, some of them are compared every second, in turns. Only a fault that two checks
+//! find, one tick apart, is repaired. The second check reads only the suspects. A wrong repair costs only a claim or a fill.
 
 use crate::{
     error::Error,
@@ -27,7 +27,7 @@ use tokio::time::Instant;
 const EVERY: Duration = Duration::from_secs(10);
 /// The time between two audits because of numbers that disagree: often the hints are only moving.
 const SURPLUS_EVERY: Duration = Duration::from_secs(2);
-/// The most queues that are compared in one tick. If there were so many, the next tick that compares comes after a pause.
+/// The most queues that are compared in one tick. After this many, the next comparison comes after a pause.
 const QUEUES_AT_ONCE: usize = 64;
 const PAUSE_BETWEEN: Duration = Duration::from_secs(1);
 /// The most runs that one sweep compares with Redis.
@@ -46,7 +46,7 @@ pub(crate) struct Sweeps {
     after_loss: BTreeSet<QueueName>,
     /// The last tick compared as many queues as one tick may. Until this time no other queue is compared.
     pauses_until: Option<Instant>,
-    /// The duration of the last two reads of the leases. A lock may have held up one of them.
+    /// The duration of the last two reads of the leases. A lock may have delayed one of them.
     took: [Duration; 2],
     /// The last two reads of the leases took long. Until this time only suspects are compared.
     rests_until: Option<Instant>,
@@ -59,7 +59,7 @@ struct Memory {
     suspects: Suspects,
 }
 
-/// Possible faults of a queue, for a second look.
+/// Possible faults of a queue, for a second check.
 #[derive(Debug, Default)]
 struct Suspects {
     faults: Vec<Fault>,
@@ -249,8 +249,8 @@ fn is_unlisted(snapshot: &Snapshot, hints: &QueueHints) -> bool {
     hints.waiting.iter().any(|id| !listed.contains(id))
 }
 
-/// Makes the lists and the set of a queue agree if their lengths differ. The script needs no answer from PostgreSQL. Every fill
-/// does the same for its queue. This function is for queues without a line.
+/// Makes the lists and the set of a queue agree if their lengths differ. The script needs no data from PostgreSQL. Every fill
+/// does the same for its queue, so this function is only for queues without a line.
 async fn agree(tick: &Tick) -> Result<(), Error> {
     let handoff = tick.handoff()?;
     for (queue, head) in tick.heads.fresh() {
@@ -270,8 +270,8 @@ pub(crate) async fn look_at(store: &dyn ReaperStore, ids: &[JobId]) -> Result<Ha
     Ok(live)
 }
 
-/// Notes the repairs in the trails of live jobs, before the repairs are made: afterwards a job may be claimed and finished at
-/// once.
+/// Notes the repairs in the trails of live jobs, before the repairs are made: after a repair, the job may be claimed and
+/// finished immediately.
 async fn note(tick: &Tick, faults: &[Fault], runs: &[Lease]) -> Result<(), Error> {
     let mut mends = BTreeMap::<(Drift, Option<State>), Vec<(JobId, Option<Epoch>)>>::new();
     for fault in faults {

@@ -21,11 +21,11 @@ pub(crate) struct Tick {
     pub(crate) snapshot: Option<Arc<str>>,
     /// Stopping workers have left ends of runs.
     pub(crate) has_deferred: bool,
-    /// Parents have ended whose children have not all been told.
+    /// There are ended parents with children that were not told of the end.
     pub(crate) has_ended_parents: bool,
     /// Jobs with limit keys are queued.
     pub(crate) has_limited: bool,
-    /// Changes of limits wait to be put into force.
+    /// Changes of limits wait to be applied.
     pub(crate) has_limit_changes: bool,
     /// Whether jobs with fair keys are queued, or weights have changed.
     pub(crate) has_fair: bool,
@@ -36,7 +36,7 @@ pub(crate) struct Tick {
     pub(crate) has_undelivered: bool,
     /// Numbers of jobs have changed since they were last folded.
     pub(crate) has_count_changes: bool,
-    /// Whether the step runs because a moment has come that it had named.
+    /// Whether the step runs because the time has come that it had requested.
     pub(crate) is_moment: bool,
     pub(crate) counts: Counts,
     pub(crate) shared: Arc<Shared>,
@@ -64,7 +64,8 @@ pub(crate) struct Losses {
 }
 
 impl Tick {
-    /// PostgreSQL, if it answered at the start of the tick. So an unavailable store is asked once a tick, not once a step.
+    /// PostgreSQL, if it answered at the start of the tick. So an unavailable store is called once for each tick, not once
+    /// for each step.
     pub(crate) fn store(&self) -> Result<&dyn ReaperStore, Error> {
         self.store.as_deref().ok_or(Error::StoreAway)
     }

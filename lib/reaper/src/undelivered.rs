@@ -1,8 +1,8 @@
-//! Gives back the jobs that a server has claimed for HTTP workers and never handed over: the server died before it had written the
-//! answer. No worker knows of these runs, so no attempt is spent and no crash is counted.
+//! Gives back the jobs that a server has claimed for HTTP workers but never delivered: the server died before it had written the
+//! answer. No worker has received these runs, so no attempt is spent and no crash is counted.
 //!
-//! A server says in PostgreSQL that an answer was written. It cannot say so while PostgreSQL is unavailable, so this step waits as
-//! `expire` does.
+//! A server notes in PostgreSQL that an answer was written. It cannot do this while PostgreSQL is unavailable. So after an outage
+//! this step waits, as `expire` does.
 
 use crate::{
     by_queue::by_queue,

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-/// What a reaper has done since its start.
+/// The counters of a reaper since its start.
 #[derive(Clone, Debug, Default)]
 pub struct Totals {
     /// By step.
@@ -25,8 +25,8 @@ pub struct Totals {
 /// How long after their time scheduled jobs came into the line.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Lateness {
-    /// How many jobs were late by no more than each of [`Lateness::BOUNDS_S`], and by more than the one before; the last number:
-    /// later than all of them.
+    /// A histogram: for each bound of [`Lateness::BOUNDS_S`], how many jobs were late by at most this bound and by more than the
+    /// bound before; and last, how many were late by more than all bounds.
     pub jobs: [u64; Lateness::BOUNDS_S.len() + 1],
     /// The sum, in seconds.
     pub sum_s: f64,
@@ -43,12 +43,12 @@ impl Lateness {
     }
 }
 
-/// What one step has done.
+/// The counters of one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StepTotals {
     /// The number of runs.
     pub runs: u64,
-    /// The number of things that the step looked at.
+    /// The number of things that the step checked.
     pub found: u64,
     /// The number of things that the step changed.
     pub changed: u64,
@@ -72,13 +72,13 @@ struct Shared {
 }
 
 impl Watch {
-    /// The view of a reaper with this tick. Each step has a timeout, and so has the look at each store. The longest time
+    /// The view of a reaper with this tick. Each step has a timeout, and so has the check of each store. The longest time
     /// between two beats is three of these timeouts, or a tick.
     pub(crate) fn new(tick: Duration) -> Self {
         Self { shared: Arc::default(), patience: (PATIENCE + tick) * 4 }
     }
 
-    /// What the reaper has done since its start.
+    /// The counters of the reaper since its start.
     #[must_use]
     pub fn totals(&self) -> Totals {
         self.locked().clone()
@@ -90,7 +90,7 @@ impl Watch {
         self.shared.pulse.since()
     }
 
-    /// The longest time without progress in a healthy reaper, whatever the stores do.
+    /// The longest time without progress in a healthy reaper, also when a store does not answer.
     #[must_use]
     pub const fn patience(&self) -> Duration {
         self.patience
@@ -116,7 +116,7 @@ impl Watch {
         }
     }
 
-    /// Scheduled jobs came into the line so long after their time.
+    /// Scheduled jobs came into the line this long after their time.
     pub(crate) fn count_late(&self, lateness: &[Duration]) {
         if !lateness.is_empty() {
             let mut totals = self.locked();

@@ -78,7 +78,8 @@ impl Calendar {
     }
 }
 
-/// The times of the day of an expression that names them: more are treated as an expression that runs all the time.
+/// The maximum number of times of the day in an expression that names times. An expression with more times is treated as one
+/// that runs all the time.
 const FIXED_TIMES_MAX: usize = 48;
 
 fn read(text: &str) -> Result<Vec<Cron>, InvalidTiming> {
@@ -111,7 +112,7 @@ fn read(text: &str) -> Result<Vec<Cron>, InvalidTiming> {
     }
 }
 
-/// The fields of an expression, in order, and what may stand in each of them.
+/// The fields of an expression, in order, and the allowed values of each field.
 const FIELDS: [(&str, &str); 6] = [
     ("second", "0 to 59"),
     ("minute", "0 to 59"),
@@ -141,8 +142,8 @@ fn wrong_field(fields: &str, read: impl Fn(&str) -> Result<(), String>) -> Optio
     })
 }
 
-/// One expression for each time of the day, if the fields name several times and nothing but times: `0 2,14 * * *`. To `croner`,
-/// only an expression of one time is a fixed one, which a change of the clock does not skip or double.
+/// One expression for each time of the day, if the fields name several times and nothing but times: `0 2,14 * * *`. `croner`
+/// treats only an expression with one time as a fixed time, which a change of the clock neither skips nor doubles.
 fn fixed_times(fields: &str) -> Option<Vec<String>> {
     let mut fields: Vec<&str> = fields.split_whitespace().collect();
     if fields.len() == 5 {
@@ -164,7 +165,7 @@ fn fixed_times(fields: &str) -> Option<Vec<String>> {
     Some(expressions)
 }
 
-/// The value of a part of a field that has only one: `7`, and `7-7` too, which `croner` reads as the same.
+/// The value of a part of a field that has only one value: `7`, and also `7-7`, which `croner` reads in the same way.
 fn single_value(part: &str) -> Option<u32> {
     let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?;
     let (from, to) = part.split_once('-').unwrap_or((part, part));

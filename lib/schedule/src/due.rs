@@ -1,11 +1,11 @@
-//! What is to be done when a schedule is due.
+//! Decides the action when a schedule is due.
 
 use crate::calendar::{Calendar, Rule};
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::Missed;
 use std::collections::VecDeque;
 
-/// The ticks that make a job each, and the next one.
+/// The ticks that make one job each, and the next tick.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
     /// In order; none if all of them were missed and are skipped.
@@ -15,7 +15,7 @@ pub struct Due {
 }
 
 impl Calendar {
-    /// What a schedule whose next tick is, or was, at `next_at` has to do at `now`. `None`: it has no tick after `now`.
+    /// The action at `now` for a schedule whose next tick is, or was, at `next_at`. `None`: it has no tick after `now`.
     #[must_use]
     pub fn due(&self, next_at: DateTime<Utc>, now: DateTime<Utc>, missed: Missed) -> Option<Due> {
         if next_at > now {
@@ -33,7 +33,7 @@ impl Calendar {
         Some(Due { ticks, next_at: after })
     }
 
-    /// The last ticks from `first`, which is one, to `now`, at most `count`.
+    /// The last ticks between `first`, which is a tick itself, and `now`: at most `count`.
     fn last(&self, first: DateTime<Utc>, now: DateTime<Utc>, count: usize) -> Vec<DateTime<Utc>> {
         if let Rule::Every(every) = &self.0 {
             let (passed, every_ms) =
@@ -41,8 +41,8 @@ impl Calendar {
             let from = (passed + 1 - i64::try_from(count).unwrap_or(i64::MAX)).max(0);
             return (from..=passed).map(|nth| first + TimeDelta::milliseconds(nth * every_ms)).collect();
         }
-        // From a time that is not long ago: a schedule of every second has 31 million ticks in a year. It has one a second at
-        // most.
+        // The search begins only `count` seconds ago, because a schedule that fires every second has 31 million ticks in a
+        // year. A schedule has at most one tick a second.
         let mut reach = TimeDelta::seconds(i64::try_from(count).unwrap_or(i64::MAX));
         loop {
             let from = (now - reach).max(first);

@@ -1,4 +1,4 @@
-//! Why no schedule can have a timing.
+//! Why a timing is not valid for a schedule.
 
 use leasehold_core::{CRON_MAX_BYTES, EVERY_MAX, EVERY_MIN};
 use std::time::Duration;

@@ -1,10 +1,10 @@
-//! When a schedule fires: cron expressions in time zones, intervals, and what an outage leaves to be made up for.
+//! When a schedule fires: cron expressions in time zones, intervals, and the ticks that were missed during an outage.
 //!
-//! Pure: no clock, no store. The caller passes the time of the database.
+//! This crate has no clock and no store. The caller passes the time of the database.
 //!
 //! The crate `croner` reads cron expressions and searches for times. A schedule at certain times of the day fires at the end
 //! of the gap if the clock is put forward over such a time, and once if the clock is put back over it. A schedule that runs all
-//! the time, such as `*/30 * * * *`, fires at each local time that exists. `tests/` compares all that with a second
+//! the time, such as `*/30 * * * *`, fires at each local time that exists. `tests/` compares all of this with a second
 //! implementation.
 
 mod calendar;

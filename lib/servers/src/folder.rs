@@ -26,8 +26,8 @@ impl Folder {
     /// Creates the folder and its parents, and locks it.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let path = std::path::absolute(path).map_err(Error::file("finding", path))?;
-        // If this process is root, PostgreSQL runs as another user, who must be able to enter. Secrets have a mode of
-        // their own.
+        // If this process is root, PostgreSQL runs as another user, who must be able to enter. Secrets have their own
+        // mode.
         let mode = if Uid::effective().is_root() { 0o711 } else { 0o700 };
         DirBuilder::new().recursive(true).mode(mode).create(&path).map_err(Error::file("making the folder", &path))?;
         let lock = lock(&path)?;

@@ -13,10 +13,10 @@ use std::{
     thread,
 };
 
-/// The signal for a child when this process is gone.
+/// The signal for a child when this process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DeathSignal {
-    /// SIGKILL: the child ends at once, even if it is stopped.
+    /// SIGKILL: the child ends immediately, even if it is stopped.
     Kill,
     /// SIGQUIT: PostgreSQL's immediate shutdown, which also ends its own children and releases shared memory.
     Quit,
@@ -43,8 +43,8 @@ pub(crate) fn tied(setpriv: &Path, privileges: &[String], signal: DeathSignal, p
     command
 }
 
-/// Starts a command from the thread that lives as long as the process. The child gets a process group of its own:
-/// Ctrl-C in the terminal then reaches only this process, which stops its children in the right order.
+/// Starts a command from the thread that lives as long as the process. The child gets its own process group: Ctrl-C in
+/// the terminal then reaches only this process, which stops its children in the right order.
 ///
 /// # Errors
 /// The program cannot be started.

@@ -5,7 +5,7 @@
 //! even when that process is killed. All functions block and need no runtime, so tests with separate runtimes can share
 //! a server.
 //!
-//! This crate does not know what the servers are used for: it has no schema, no keys and no client library.
+//! This crate does not depend on the use of the servers: it has no schema, no keys and no client library.
 
 mod account;
 mod error;

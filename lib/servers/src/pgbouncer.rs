@@ -89,8 +89,9 @@ impl Drop for PgBouncer {
     }
 }
 
-/// Every client connects as the superuser of the private server. PgBouncer closes the connections of clients that have
-/// gone at once, and idle server connections soon, so that tests leave no idle connections behind.
+/// Every client connects as the superuser of the private server. PgBouncer immediately closes the connections of
+/// clients that have disconnected, and soon closes idle server connections, so that tests leave no idle connections
+/// behind.
 fn configuration(server: &Postgres, options: &PgBouncerOptions, port: u16) -> String {
     let mut lines = vec![
         "[databases]".to_owned(),

@@ -12,7 +12,7 @@ const LOWEST: u16 = 10_000;
 /// The first port of the kernel's usual range for outgoing connections.
 const EPHEMERAL_USUAL: u16 = 32_768;
 
-/// A port that nobody listens on at the moment.
+/// A port on which no process listens at the moment.
 ///
 /// The port is below the range for outgoing connections. Otherwise a server that is stopped for a while and started
 /// again on its port could find the port in use. In the worst case a client that tries to connect to the port gets this

@@ -87,8 +87,8 @@ impl Process {
         }
     }
 
-    /// Sends `signal` and waits for the end. Kills whatever still runs after `within`. Returns whether the process
-    /// ended by itself.
+    /// Sends `signal` and waits for the end. Kills all processes that still run after `within`. Returns whether the
+    /// process ended by itself.
     pub(crate) fn stop(&self, signal: Signal, within: Duration) -> bool {
         self.thaw();
         self.signal(signal);
@@ -197,7 +197,7 @@ pub(crate) fn last_lines(text: &str) -> String {
     shown.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
 }
 
-/// The children of a process. Children of PostgreSQL start sessions of their own, so a process group would not contain
+/// The children of a process. Children of PostgreSQL start their own sessions, so a process group would not contain
 /// them.
 fn children_of(parent: Pid) -> Vec<Pid> {
     parents().into_iter().filter(|(_, its_parent)| *its_parent == parent).map(|(pid, _)| pid).collect()

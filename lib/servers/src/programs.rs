@@ -58,7 +58,7 @@ impl Programs {
         Self { postgres, redis, pgbouncer, setpriv: first("setpriv") }
     }
 
-    /// Fails unless the required servers are installed. The error names all missing programs at once.
+    /// Fails unless the required servers are installed. One error names all missing programs.
     pub fn require(&self, postgres: bool, redis: bool) -> Result<(), Error> {
         let mut missing = Vec::new();
         if postgres && self.postgres.is_empty() {

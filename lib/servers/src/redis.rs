@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-/// To read an append-only file takes a while; otherwise a start takes milliseconds.
+/// Reading an append-only file takes a while; otherwise a start takes milliseconds.
 const START_WITHIN: Duration = Duration::from_secs(30);
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 

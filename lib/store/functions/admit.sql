@@ -1,16 +1,16 @@
--- admit: brings jobs that wait for room of some keys back into the line: for each queue and kind, as many as the key has room for,
--- less those that were given room before and have not started. Slots are taken by the claim, never here.
+-- admit: brings jobs that wait for room of some keys back into the line: for each queue and kind, as many jobs as the key has
+-- room for, minus the jobs that got room before and have not started. Slots are taken by the claim, never here.
 --
--- Guard:      the keys are locked, in the order of their numbers, so no claim takes their room meanwhile. A row that another session
---             has locked is passed over.
+-- Guard:      the keys are locked, in the order of their numbers, so no claim takes their room during the call. A row that
+--             another session has locked is skipped.
 -- Parameters: the keys; the maximum number of jobs for each queue and kind of a key.
 -- Answer:     the jobs that are now in the line.
--- Several:    a job of which another key has no room waits for that key from then on.
--- Bound:      for each queue and kind of a key, a call looks at most at 200 jobs that another key holds up.
--- Rates:      a token that comes within 500 ms counts as room, because a reaper looks at a key every 250 ms. The job waits in the
---             line, and a worker that has its hint claims it at the moment of the token.
+-- Several:    a job with several keys may find no room for another key. It then waits for that key.
+-- Bound:      for each queue and kind of a key, a call reads at most 200 jobs that another key blocks.
+-- Rates:      a token that comes within 500 ms counts as room, because a reaper checks each key every 250 ms. The job waits in
+--             the line, and a worker that has its hint claims it at the moment of the token.
 -- Locks:      a lock of a key is held until the end of this call. After 50 ms the call fails with lock_not_available (55P03).
--- Index:      job_by_limit, job_pkey, and those of key_room.
+-- Index:      job_by_limit, job_pkey, and the indexes of key_room.
 -- Rights:     of the caller, which is a worker or a reaper.
 CREATE OR REPLACE FUNCTION leasehold.admit(_keys text[], _limit integer)
 RETURNS TABLE (id uuid, queue text, line_at timestamptz)

@@ -1,30 +1,34 @@
--- admit_fair: brings parked jobs of a queue into the line, in the order of fair shares. Of each kind, a window of admitted jobs waits in
--- the line; all others are parked in the lanes of their keys.
+-- admit_fair: brings parked jobs of a queue into the line, in the order of fair shares. For each kind, a window of admitted jobs
+-- waits in the line. All other jobs are parked in the lanes of their keys.
 --
--- Guard:      one caller at a time for each queue: the lock of its shares is tried, and not waited for. The statements after that have
---             new snapshots, so they see the tags of the caller before. A parked row that another session has locked is passed over.
+-- Guard:      one caller at a time for each queue: the call tries the lock of the shares, and does not wait for it. The
+--             statements after that have new snapshots, so they see the tags of the previous caller. A parked row that another
+--             session has locked is skipped.
 -- Parameters: the queue; the keys of jobs that have just been parked, none (an empty array) after the end of a run, or NULL to look at
 --             all lanes; how many admitted jobs of one kind may wait.
 -- Answer:     the jobs that were admitted, in the order of the line. A job with limit keys waits for room behind the line: its
---             answer has the key to admit. Jobs that were parked again, because the window had grown: their answer has the key of the
---             lane. Jobs that have changed turns: two answers, one with the key of the lane, and then one with the new place.
+--             answer has the key to admit. A job that was parked again, because the window had grown: its answer has the key of
+--             the lane. A job that has another turn: two answers, the first with the key of the lane, the second with the new
+--             place.
 -- Shares:     start-time fair queueing. A job starts at the tag of its key, but not before the first tag that waits in the window;
 --             the tag of its key then grows by 1 / weight. The lowest tags are admitted. Within a lane, jobs keep their order.
--- Priority:   before that, a parked job that belongs before admitted jobs of its key takes their turn: see order_lanes. A call after the end of
---             a run does not look for such jobs.
--- Window:     while at least half of the window waits, a call with keys looks only at the lanes of these keys. A job whose tag is before
---             the end of the window is admitted even if the window is full: the first job of a new key. A window that grows to one and
---             a half of its size is cut: its last jobs are parked again, and their keys get their tags back. So the window has the
---             lowest tags of all waiting jobs, whoever came first.
--- Weights:    changes that have committed are put into force first: see apply_fair_weights. The jobs that this parks are in the answer.
+-- Priority:   before that, a parked job that belongs before admitted jobs of its key takes their turn: see order_lanes. A call
+--             after the end of a run skips this search.
+-- Window:     while at least half of the window waits, a call with keys reads only the lanes of these keys. A job whose tag is
+--             before the end of the window is admitted even if the window is full: the first job of a new key. A window that
+--             grows to one and a half of its size is cut: its last jobs are parked again, and their keys get their tags back. So
+--             the window has the lowest tags of all waiting jobs, no matter which job came first.
+-- Weights:    changes that have committed are applied first: see apply_fair_weights. The jobs that are parked by this are
+--             in the answer.
 -- Paused:     the lane of a paused key is not read. Its jobs that have come back into the line are parked again.
--- Stuck:      an admitted job that waits while four windows more were admitted counts no longer: its row is locked, or its worker
---             crashes. It takes no room, and does not hold back the first tag.
--- Place:      a job that goes behind the window stands where it came into the line, but not before the job ahead of it. So plain jobs
---             of the queue that came earlier go first. A job that goes into the window stands beside the job ahead of it.
+-- Stuck:      an admitted job that still waits after four more windows were admitted no longer counts: its row is locked, or its
+--             worker crashes. It takes no room, and does not hold back the first tag.
+-- Place:      a job that goes behind the window gets the position at which it came into the line, but not a position before the
+--             job ahead of it. So plain jobs of the queue that came earlier start first. A job that goes into the window gets a
+--             position next to the job ahead of it.
 -- Step:       0.1 ms from job to job, because Redis keeps positions in this unit.
 -- Lanes:      to choose n jobs, the n lanes with the lowest tags are read, each up to the tag that n jobs would reach if no lane
---             ran dry. If one does, the rest is chosen again without the lanes that had no more.
+--             ran dry. If a lane runs dry, the rest is chosen again without the empty lanes.
 -- Index:      job_parked: one probe for each key, and one short range for each chosen lane; job_fair_window: the window; fair_tag_pkey,
 --             fair_weight_pkey, fair_weight_change_pkey, fair_window_pkey, job_pkey.
 -- Rights:     of the caller, which is a client, a worker or a reaper. Clients have the rights of the owner: see roles.sql.
@@ -71,7 +75,7 @@ BEGIN
     FOREACH paused_key IN ARRAY paused LOOP
         ids := ids || ARRAY(SELECT leasehold.park_again(_queue, paused_key));
     END LOOP;
-    -- A statement of its own: it sees the jobs as they are now.
+    -- A separate statement has a new snapshot: it sees the current jobs.
     RETURN QUERY
         SELECT j.id, j.queue::text, j.fair_at, NULL::text, j.fair_key
         FROM unnest(ids) a(id)
@@ -88,7 +92,8 @@ BEGIN
                AND j.queue = _queue AND j.kind > _kind ORDER BY j.kind LIMIT 1)) INTO _kind;
         EXIT WHEN _kind IS NULL;
         IF _keys IS NULL OR _keys <> '{}' THEN
-            -- A job with another turn is told twice: its hint at the old place is forgotten, and then there is a new one.
+            -- A job with another turn is in the answer twice: first its hint at the old place is removed, then a new hint is
+            -- pushed.
             ids := ARRAY(SELECT o.id FROM leasehold.order_lanes(_queue, _kind, _keys, _size) o);
             RETURN QUERY
                 SELECT j.id, j.queue::text, coalesce(j.limited_at, j.fair_at, j.line_at), NULL::text, j.fair_key

@@ -1,12 +1,14 @@
 -- admit_fair_next: `admit_fair` for the next queues that have jobs with fair keys, for a reaper: the process that should have called it may
--- have died, or the jobs were enqueued by plain SQL. Jobs that the setting `fair` of their queue wants elsewhere are moved too.
+-- have died, or the jobs were enqueued by plain SQL. The function also moves the jobs that are on the wrong side of the setting
+-- `fair` of their queue: see follow_fair.
 --
--- Guard:      that of admit_fair and follow_fair.
+-- Guard:      the guards of admit_fair and follow_fair.
 -- Parameters: the queue after which to begin; the maximum number of queues; how many admitted jobs of one kind may wait; the maximum
 --             number of jobs to move in each queue.
--- Answer:     the jobs that are now in the line, or that wait for room of a limit key. The last row has no job, and the last queue
---             that was looked at; NULL if there are no more queues.
--- Index:      job_parked, job_fair_window and fair_weight_change_pkey, one probe of each for each queue; and those of the functions.
+-- Answer:     the jobs that are now in the line, or that wait for room of a limit key. The last row has no job. It has the last
+--             queue that the call examined, or NULL if there are no more queues.
+-- Index:      job_parked, job_fair_window and fair_weight_change_pkey, one probe of each index for each queue; and the indexes of
+--             the functions.
 -- Rights:     of the caller, which is a reaper.
 CREATE OR REPLACE FUNCTION leasehold.admit_fair_next(_after text, _queues integer, _size integer, _limit bigint)
 RETURNS TABLE (id uuid, queue text, line_at timestamptz, limited_by text, parked_by text, last_queue text)

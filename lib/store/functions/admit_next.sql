@@ -1,11 +1,12 @@
--- admit_next: `admit` for the next keys that jobs wait for, for a reaper: the process that should have called `admit` may have died,
--- or nobody knows that a key has room, because a limit was changed or a token has come.
+-- admit_next: calls `admit` for the next keys that jobs wait for. A reaper calls this function, because the process that should
+-- have called `admit` may have died. It is also possible that no process noticed that a key has room, because a limit was changed
+-- or a token has come.
 --
--- Guard:      that of admit. A key that another session uses is left to that session, or to the next tick.
+-- Guard:      the guard of admit. A key that another session uses is left to that session, or to the next tick.
 -- Parameters: the key after which to begin; the maximum number of keys; the maximum number of jobs for each queue and kind of a key.
--- Answer:     the jobs that are now in the line. The last row has no job, and the last key that was looked at; NULL if there
---             are no more keys.
--- Index:      job_by_limit, one probe for each key; and those of admit for each key that has room.
+-- Answer:     the jobs that are now in the line. The last row has no job. It has the last key that the call examined, or NULL if
+--             there are no more keys.
+-- Index:      job_by_limit, one probe for each key; and the indexes of admit for each key that has room.
 -- Rights:     of the caller, which is a reaper.
 CREATE OR REPLACE FUNCTION leasehold.admit_next(_after text, _keys integer, _limit integer)
 RETURNS TABLE (id uuid, queue text, line_at timestamptz, last_key text)

@@ -1,12 +1,12 @@
--- admit_tokens: `admit` for the keys whose next token has come or comes soon, for a reaper. Keys without tokens cost nothing but a look at
--- their buckets, however many of them jobs wait for.
+-- admit_tokens: `admit` for the keys whose next token has come or comes soon, for a reaper. A key without tokens costs only one
+-- read of its bucket, however many such keys have waiting jobs.
 --
--- Guard:      that of admit. A key that another session uses is left to that session, or to the next tick.
+-- Guard:      the guard of admit. A key that another session uses is left to that session, or to the next tick.
 -- Parameters: the maximum number of jobs for each queue and kind of a key.
 -- Answer:     the jobs that are now in the line.
--- Bound:      1,000 keys, those whose tokens came first. admit_next finds the others.
--- Index:      limit_bucket_pkey, all of it: one short row for each key that was used lately; job_by_limit, one probe for each key with a
---             token; and those of admit.
+-- Bound:      1,000 keys: the keys whose tokens came first. admit_next finds the others.
+-- Index:      the whole of limit_bucket_pkey, which has one short row for each key that was used recently; job_by_limit, one
+--             probe for each key with a token; and the indexes of admit.
 -- Rights:     of the caller, which is a reaper.
 CREATE OR REPLACE FUNCTION leasehold.admit_tokens(_limit integer)
 RETURNS TABLE (id uuid, queue text, line_at timestamptz)

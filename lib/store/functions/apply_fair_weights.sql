@@ -1,14 +1,14 @@
--- apply_fair_weights: puts the changes of weights of a queue into force that committed transactions have asked for. The admitted jobs that
--- wait are parked again, and the caller admits anew.
+-- apply_fair_weights: applies the changes of the weights of a queue that committed transactions have stored. The function parks
+-- again the admitted jobs that still wait, and its caller then admits jobs with the new weights.
 --
 -- Guard:      the guard of park_again. The caller's transaction is short.
 -- Parameters: the queue.
 -- Answer:     the jobs that were parked.
--- Last:       of several changes of a key, the one of the transaction that began to write last. The weight 1 is that of every key without
---             a weight.
+-- Last:       if a key has several changes, the change of the transaction that began to write last counts. A key without a weight
+--             has the weight 1.
 -- Locked:     a weight or a change that another session has locked waits for a later call. Only for a change of this transaction, the call
 --             waits until the lock timeout.
--- Index:      fair_weight_change_pkey, fair_weight_pkey, and those of park_again.
+-- Index:      fair_weight_change_pkey, fair_weight_pkey, and the indexes of park_again.
 -- Rights:     of the caller: an operator, or admit_fair.
 CREATE OR REPLACE FUNCTION leasehold.apply_fair_weights(_queue text) RETURNS SETOF uuid
 LANGUAGE plpgsql SET plan_cache_mode = 'force_generic_plan' SET enable_seqscan = off AS $$

@@ -1,13 +1,13 @@
--- apply_limits: puts the changes of limits into force that committed transactions have asked for.
+-- apply_limits: applies the changes of limits that committed transactions have stored.
 --
 -- Guard:      the lock of all limits, alone: no claim of a job with limit keys is under way. Each claim begins after the change, or has
---             committed before it. So a limit is in force from one moment on, which is `changed_at`.
--- Parameters: whether to wait for the claims under way, as long as the lock timeout allows. A claim does not wait.
+--             committed before it. So a limit is in force from one exact moment on, `changed_at`.
+-- Parameters: whether to wait for the claims under way, at most for the lock timeout. A claim does not wait.
 -- Answer:     whether the caller has the lock. It keeps the lock until its transaction ends: only a short transaction calls this function.
--- Last:       of several changes of a key, the one of the transaction that began to write last.
+-- Last:       if a key has several changes, the change of the transaction that began to write last counts.
 -- Slots:      runs that began while their key had no limit on runs get slots, so that they count.
--- Locked:     a limit or a change that another session has locked waits for a later call, and the others come into force. Only for a change
---             of this transaction, the call waits until the lock timeout.
+-- Locked:     a limit or a change that another session has locked waits for a later call; the others are applied. Only for a
+--             change of this transaction, the call waits until the lock timeout.
 -- Bound:      1,000 keys. A claim refuses jobs whose keys have changes left.
 -- Index:      limit_change_pkey, key_limit_pkey, limit_slot_pkey; job_lease: all running jobs are read.
 -- Rights:     of the caller, which is a worker, a reaper or an operator.
@@ -59,7 +59,7 @@ BEGIN
     SET running = excluded.running, rate = excluded.rate, rate_text = excluded.rate_text, burst = excluded.burst,
         changed_at = excluded.changed_at;
     -- A key that has lost its limit may have fallen under a pattern. Its runs may be more than that pattern allows.
-    -- A pattern that is locked keeps its time: then doctor may report such runs until they end.
+    -- A pattern that is locked keeps its old time. In this case doctor may report such runs until they end.
     UPDATE leasehold.key_limit l SET widened_at = clock_timestamp()
     WHERE l.key::text = ANY (ARRAY(
         SELECT wider.key::text FROM leasehold.key_limit wider

@@ -1,4 +1,4 @@
--- cancel_batch: cancels many jobs at once. A waiting job ends here. A running job is flagged, and its worker ends the run.
+-- cancel_batch: cancels many jobs in one call. A waiting job ends here. A running job is flagged, and its worker ends the run.
 --
 -- Guard:      row locks, taken in id order. A cancel and a claim of one job wait for each other: the first one decides, and the
 --             second one sees the result.
@@ -37,7 +37,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT h.id, h.queue, h.state::text, NULL, h.epoch, false FROM leasehold.history h
     WHERE h.id = ANY (ids) AND NOT EXISTS (SELECT FROM target t WHERE t.id = h.id)
     UNION ALL
-    -- Only tells the children. A reaper finds those that are now in the line.
+    -- This only tells the children of the end. A reaper finds the children that are now in the line.
     SELECT c.id, c.queue, NULL, NULL, NULL, NULL
     FROM (
         -- include tell_children: ended = kept

@@ -1,19 +1,21 @@
--- claim_http: queued → running, for a claim of an HTTP worker, by hints; and the note which claim has started which run.
+-- claim_http: queued → running, for a claim of an HTTP worker, by hints. It also notes which claim has started which run.
 --
 -- Guard:      the guards of claim_careful and claim_limited.
 -- Again:      if the claim has runs that have not ended, these are the answer, with a full lease, and nothing is claimed.
--- Turn:       a claim whose id the worker knows has its turn until the end of the transaction. While the same claim is at work in
---             another process, this call waits for it, or answers without an id.
+-- Turn:       a claim whose id the worker knows has its turn until the end of the transaction. While another process executes the
+--             same claim, this call waits for that process, or answers without an id.
 -- Clock:      the transaction may have waited for locks, so the time for the answer begins now.
 -- Parameters: worker, id of the claim, whether the worker knows this id, whether to wait for the turn, ids, each once and in the order
---             of the line, kinds, or NULL for every kind, lease in ms, the maximum number of jobs, the queue of the hints, the time for the
---             answer in ms: if it was not written by then, the server has died (http_undelivered), whether to try jobs with limit keys,
---             how soon a token must come, in ms.
--- Answer:     the runs. limit_keys and begins_in_us only for jobs with limit keys. One row without an id: the claim is at work elsewhere.
--- Zero rows:  nothing can be claimed (any more), or not now.
--- Locks:      no row is waited for. Of a claim, at most 64 jobs with limit keys are tried: each of their keys is locked. If the lock of a limit key is not free, jobs with limit keys are not claimed, and the others are.
+--             of the line, kinds, or NULL for every kind, lease in ms, the maximum number of jobs, the queue of the hints, the
+--             time for the answer in ms: an answer that is not written within this time means that the server has died
+--             (http_undelivered), whether to try jobs with limit keys, how soon a token must come, in ms.
+-- Answer:     the runs. limit_keys and begins_in_us only for jobs with limit keys. One row without an id: another process
+--             executes this claim.
+-- Zero rows:  no job of these can be claimed now, or no job can ever be claimed again.
+-- Locks:      the call waits for no row. It tries at most 64 jobs with limit keys, because it locks each of their keys. If the
+--             lock of a limit key is not free, the call claims no jobs with limit keys, but claims the other jobs.
 -- Index:      http_claim_by_id, http_claim_pkey; see claim_careful and claim_limited.
--- Plans:      generic ones, which a session keeps, also behind a pooler that allows no named statements. To plan the three
+-- Plans:      generic plans. A session keeps them, also behind a pooler that allows no named statements. To plan the three
 --             statements of a claim takes ten times as long as to run them.
 -- Rights:     of the caller.
 CREATE OR REPLACE FUNCTION leasehold.claim_http(
@@ -94,7 +96,8 @@ BEGIN
             LIMIT _limit - started
         ), run AS (
             UPDATE leasehold.job j
-            -- The statement may have waited, and a parent may have ended meanwhile: a run begins after the ends of its parents.
+            -- The statement may have waited, and a parent may have ended during the wait: a run begins after the ends of its
+            -- parents.
             -- include start_run: lease_ms = _lease_ms; at = clock_timestamp()
             WHERE j.ctid = ANY (ARRAY(
                 SELECT f.at FROM found f

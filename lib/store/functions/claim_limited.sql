@@ -1,30 +1,31 @@
 -- claim_limited: queued → running, for jobs that have limit keys. No other statement can start such a job: the constraint
 -- limited_run_has_its_slots refuses it.
 --
--- Guard:      that of claim_careful; and each key of the job has a free slot and a token. A job without a free slot waits behind
---             the line from then on, until `admit` brings it back. A job without a token stays in the line.
+-- Guard:      the guard of claim_careful; and each key of the job has a free slot and a token. A job without a free slot then
+--             waits behind the line, until `admit` brings it back. A job without a token stays in the line.
 -- Exact:      the first statement locks the keys, in the order of their numbers. The statements after it have new snapshots, so they
---             see every run that an earlier holder of the locks has started. A slot is held while its job runs with its epoch. The
---             primary key of limit_slot lets nobody hold a slot twice.
--- Times:      a run begins now, and not when the transaction began: that was before the wait for the locks, when the runs that
---             held the slots before had not ended. So the records of the runs of a key never overlap by more than its limit.
--- Ahead:      a run may take a token that comes within a few ms. It begins at the moment of the token: the caller waits until then. So
---             neither the way to the server nor the timer of a worker costs a part of a rate.
--- Limits:     while this call has its share of the lock of all limits, no limit changes. Changes that committed before the call are put into
---             force first. If other claims are under way, that cannot be done now: jobs with these keys are not claimed, and all others
---             are, until a reaper, which waits for the claims, has done it.
+--             see every run that an earlier holder of the locks has started. A slot is held while its job runs with its epoch.
+--             Because of the primary key of limit_slot, no two runs can hold the same slot.
+-- Times:      the start time of a run is the current time, not the start of the transaction. The transaction began before the
+--             wait for the locks, when the earlier runs of these slots had not ended. So, by their recorded times, never more
+--             runs of a key overlap than its limit allows.
+-- Ahead:      a run may take a token that comes within a few ms. It begins at the moment of the token: the caller waits until
+--             then. So neither the network delay nor the timer of a worker lowers the rate.
+-- Limits:     while this call has its share of the lock of all limits, no limit changes. The call first applies the changes that
+--             committed before it. If other claims are under way, the changes cannot be applied now. Then jobs with these keys
+--             are not claimed, and all other jobs are, until a reaper has waited for the claims and has applied the changes.
 -- Parameters: worker, ids, each once and in the order of the line, kinds, or NULL for every kind, lease in ms, the maximum number of
 --             jobs, the queue of the hints, how soon a token must come, in ms.
 -- Answer:     the runs; begins_in_us says how long each must wait before it begins.
--- Zero rows:  a job that is not in the answer cannot be claimed (any more), or not now. Both are normal.
+-- Zero rows:  a job that is not in the answer cannot be claimed now, or can never be claimed again. Both are normal.
 -- Locks:      a lock of a key is held until the end of this call. After 50 ms the call fails with lock_not_available (55P03).
---             While somebody puts a limit into force, nothing is claimed. If another session has locked the bucket of a key, or a slot
---             that the call would take, the jobs of this key are not claimed, and all others are.
+--             While another session applies a change of a limit, nothing is claimed. If another session has locked the bucket of
+--             a key, or a slot that the call would take, the jobs of this key are not claimed, but all other jobs are.
 -- Index:      limit_change_pkey, which is empty if no limit has changed; job_pkey, key_limit_pkey, key_limit_pattern, limit_slot_pkey,
 --             limit_bucket_pkey.
--- Plans:      generic ones. To plan each statement for its values takes five times as long as to run them all.
+-- Plans:      generic plans. Planning each statement for its values would take five times as long as running all of them.
 -- Rights:     of the caller, which is a worker.
--- Overloads:  two. Workers of earlier versions begin a run at once, so they take no token ahead.
+-- Overloads:  two. Workers of earlier versions begin a run immediately, so they take no token ahead of its time.
 CREATE OR REPLACE FUNCTION leasehold.claim_limited(
     _worker uuid, _ids uuid[], _kinds text[], _lease_ms bigint, _limit bigint, _queue text, _ahead_ms bigint
 ) RETURNS TABLE (id uuid, epoch integer, queue text, kind text, payload text, attempt integer, max_attempts integer,
@@ -34,12 +35,13 @@ LANGUAGE plpgsql SET lock_timeout = '50ms' SET plan_cache_mode = 'force_generic_
 #variable_conflict use_column
 DECLARE
     keys text[];
-    -- The keys that cannot be used now: their limits have changed, and not yet here; or another session has locked a row of them.
+    -- The keys that cannot be used now, because a change of their limit is not in force yet, or because another session has
+    -- locked a row of the key.
     held text[] := '{}';
     held_more text[];
     is_alone boolean := false;
-    -- For each key: the number of free slots, or NULL; the time from one token to the next, or NULL; for how long tokens are saved
-    -- up; when the bucket is full.
+    -- For each key: the number of free slots, or NULL; the time from one token to the next, or NULL; the time for which tokens
+    -- are saved up; the time at which the bucket is full.
     all_slots integer[];
     slots integer[];
     steps interval[];
@@ -81,7 +83,7 @@ BEGIN
         RETURN;
     END IF;
     IF EXISTS (SELECT FROM leasehold.limit_change) THEN
-        -- Somebody has locked the table of limits: the jobs of the keys that have not changed go on.
+        -- Somebody has locked the table of limits: the call continues with jobs whose keys have not changed.
         BEGIN
             is_alone := leasehold.apply_limits(false);
         EXCEPTION WHEN lock_not_available THEN
@@ -95,7 +97,7 @@ BEGIN
     IF NOT is_alone AND NOT pg_try_advisory_xact_lock_shared(leasehold.key_lock(NULL)) THEN
         RETURN;
     END IF;
-    -- A key without a limit needs no lock: while this call lasts, nobody can put a limit for it into force.
+    -- A key without a limit needs no lock: during this call, no session can apply a limit for the key.
     PERFORM pg_advisory_xact_lock(l.lock)
     FROM (SELECT DISTINCT leasehold.key_lock(k.key) AS lock FROM unnest(keys) k(key)
           WHERE EXISTS (SELECT FROM leasehold.limit_of(k.key)) ORDER BY 1 OFFSET 0) l;
@@ -224,7 +226,8 @@ BEGIN
         IF array_position(slot_numbers, NULL) IS NOT NULL THEN
             RAISE EXCEPTION 'leasehold.claim_limited: fewer slots were free than were counted';
         END IF;
-        -- The rows of runs that have ended. If another session has locked one, the jobs are chosen again, without those of its key.
+        -- The rows of runs that have ended. If another session has locked such a row, the jobs are chosen again, without the jobs
+        -- of its key.
         WITH mine AS MATERIALIZED (
             SELECT s.key, s.slot FROM unnest(slot_keys, slot_numbers) p(key, slot)
             CROSS JOIN LATERAL (

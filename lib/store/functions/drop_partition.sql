@@ -1,10 +1,11 @@
--- drop_partition: drops the oldest partition of history whose newest possible row is older than `keep`. One partition a call.
+-- drop_partition: drops the oldest partition of history whose newest possible row is older than `keep`. Each call drops one
+-- partition.
 --
 -- Guard:      one caller at a time (a lock for the transaction). The call gives up after a moment, because readers and
 --             writers of history would wait behind its lock.
 -- Parameters: how long finished jobs are kept.
 -- Answer:     the name of the partition, or NULL if there is none to drop or the lock was not free.
--- Rights:     of the owner: only the owner of a table may drop partitions of it.
+-- Rights:     of the owner: only the owner of a table may drop its partitions.
 CREATE OR REPLACE FUNCTION leasehold.drop_partition(keep interval) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET lock_timeout = '250ms' SET timezone = 'UTC' AS $$

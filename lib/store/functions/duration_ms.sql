@@ -1,4 +1,4 @@
--- duration_ms: the ms of a duration in the JSON of a job's words, such as "90s" or "1h30m".
+-- duration_ms: the milliseconds of a duration in the JSON of a job, such as "90s" or "1h30m".
 --
 -- Guard:      none, it reads no table.
 -- Parameters: the JSON value, or NULL; the name of the field, for errors.

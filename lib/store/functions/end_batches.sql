@@ -1,14 +1,14 @@
 -- end_batches: enqueues the callback jobs of batches: when the first job of a sealed batch is dead, and when all of its jobs have ended.
 --
--- Guard:      the row of the batch is locked, and says which callbacks were made. The job and the note are one transaction. So each
---             callback is made once, however many reapers call this function, and whenever they die.
+-- Guard:      the row of the batch is locked, and says which callbacks were made. The job and the note are one transaction. So
+--             each callback is made once, even if several reapers call this function or a reaper dies during the call.
 -- Parameters: the most batches of one call.
 -- Answer:     the callback jobs, which are in the line.
 -- Complete:   a sealed batch gets no new jobs (see join_batch). So it is complete as soon as none of its jobs is live. A job that is
 --             revived later is not waited for again, and no callback is made twice.
 -- Snapshot:   each statement of this function has a new one. The batch is locked before its jobs are counted.
 -- Plain:      a callback is never encrypted: see refuse_plain_payload.
--- Locked:     a batch that another session has locked is skipped: another reaper is at it.
+-- Locked:     a batch that another session has locked is skipped: another reaper is working on it.
 -- Index:      batch_awaited; one probe of job_batch and one of history_batch for each of these batches.
 -- Rights:     of the caller, which is a reaper.
 CREATE OR REPLACE FUNCTION leasehold.end_batches(_limit integer)

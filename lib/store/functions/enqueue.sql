@@ -1,7 +1,7 @@
 -- enqueue: one job, in the caller's own transaction: leasehold.enqueue(kind, payload, ...), for any language.
 --
 -- Guard:      as enqueue_spec.
--- Parameters: the words of a job. A missing one has the same default as everywhere.
+-- Parameters: the fields of a job. A missing field has the same default as everywhere.
 -- Answer:     the id of the job, or of the existing job in its place. A job that cannot be accepted fails with
 --             invalid_parameter_value.
 -- Rights:     of the owner: a caller needs USAGE on the schema and EXECUTE on the called overload.

@@ -4,7 +4,8 @@
 -- Parameters: the columns of a job, with its id. `_may_exist` is not used: a given id may always exist.
 -- Answer:     as enqueue_spec.
 -- Rights:     of the owner: clients need no rights on tables.
--- Keep:       its parameters. Clients of earlier versions call this function beside newer clients.
+-- Keep:       its parameters must not change: clients of earlier versions call this function at the same time as
+--             newer clients.
 CREATE OR REPLACE FUNCTION leasehold.enqueue_checked(
     _id uuid, _may_exist boolean, _queue text, _kind text, _payload json, _priority smallint, _run_at timestamptz,
     _max_attempts integer, _max_crashes smallint, _timeout_ms integer, _unique_key text, _limit_key text,

@@ -1,8 +1,8 @@
 -- enqueue_graph: a graph of jobs in the caller's own transaction: leasehold.enqueue_graph('{"jobs": […]}'), for any language.
 --
 -- Guard:      as enqueue_nodes. All jobs of the graph are enqueued, or none.
--- Parameters: an object with the array `jobs`. Each job has the words of leasehold.enqueue_many, `name`, and `after`: names of other
---             jobs of the graph, which must succeed first.
+-- Parameters: an object with the array `jobs`. Each job has the fields of leasehold.enqueue_many, `name`, and `after`: names of
+--             other jobs of the graph, which must succeed first.
 -- Answer:     one row for each job, in the order of the array: its name, its id or the id of the existing job in its place,
 --             whether this call inserted it, and its state.
 -- Rights:     of the owner: a caller needs USAGE on the schema and EXECUTE on the called overload.

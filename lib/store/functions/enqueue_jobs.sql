@@ -1,4 +1,4 @@
--- enqueue_jobs: enqueues many jobs with any words, for clients.
+-- enqueue_jobs: enqueues many jobs with any fields, for clients.
 --
 -- Guard:      as enqueue_spec, for each job alone. With `skip_held`, a job that must wait longer than the lock timeout is rolled
 --             back alone, and its answer is `held`.

@@ -1,7 +1,7 @@
 -- enqueue_many: many jobs, in the caller's own transaction: leasehold.enqueue_many('[{"kind": "mail", "payload": {…}}, …]').
 --
 -- Guard:      as enqueue_spec, for each job.
--- Parameters: an array of JSON objects with the words of a line of `leasehold enqueue --stdin`.
+-- Parameters: an array of JSON objects with the fields of a line of `leasehold enqueue --stdin`.
 -- Answer:     one row for each job, in order: `nth` (1 is the first), the id of the job or of the existing job in its place,
 --             whether this call inserted it or replaced a waiting job, and its state. If one job cannot be accepted, the call
 --             fails with invalid_parameter_value and no job is enqueued.

@@ -2,14 +2,14 @@
 --
 -- Guard:      as enqueue_spec for each job, and hold_parents for the jobs that exist. Nothing is written before the whole graph
 --             is known to have no cycle. An edge is made only together with its child, so no later call can close a cycle.
--- Parameters: an array of objects: the words of read_job, `name`, and `after`: names of jobs of this
+-- Parameters: an array of objects: the fields of read_job, `name`, and `after`: names of jobs of this
 --             call. `depends_on` may contain ids of this call too.
 -- Answer:     one row for each job, in the order of the call: the answer of enqueue_spec, the queue, and the position in the
 --             line.
 -- Finished:   all children are enqueued as blocked. Then parents_ended tells them about parents that had finished before.
 -- Existing:   a job that exists already keeps its parents. Jobs of this call that come after it depend on the existing job.
--- Order:      parents are locked in the order of their ids, then jobs are inserted by unique key, as in enqueue.sql. So calls with
---             the same keys or the same parents cannot wait for each other in a circle.
+-- Order:      parents are locked in the order of their ids, then jobs are inserted by unique key, as in enqueue.sql. So calls
+--             with the same keys or the same parents cannot deadlock.
 -- Shards:     a job with more than 32 parents has 32 counters.
 -- Cost:       10,000 jobs take about a second.
 -- Index:      as enqueue_spec and hold_parents.
@@ -137,7 +137,8 @@ BEGIN
         place := place + 1;
     END LOOP;
     IF cardinality(ordered) < n THEN
-        -- Each of the other nodes has a parent among them. So the way up from any of them ends in a cycle.
+        -- Each of the remaining nodes has a parent among these nodes. So the path from any of them to its parents ends in a
+        -- cycle.
         previous := array_fill(0, ARRAY[n]);
         FOR i IN 1..cardinality(up_children) LOOP
             IF open_parents[up_children[i]] > 0 AND open_parents[up_parents[i]] > 0 THEN
@@ -224,7 +225,8 @@ BEGIN
         FROM leasehold.hold_parents(ARRAY(SELECT DISTINCT o.id FROM unnest(outer_parents) o(id) ORDER BY o.id)) h;
     END IF;
 
-    -- Of jobs with one key, the first one in the order of the graph is inserted. So no job becomes the child of its own child.
+    -- If several jobs have the same key, the first one in the order of the graph is inserted. So no job becomes the child of
+    -- its own child.
     SELECT array_agg(o.child ORDER BY k.key NULLS FIRST, CASE WHEN k.key IS NULL THEN k.id END, o.place) INTO by_key
     FROM unnest(ordered) WITH ORDINALITY o(child, place)
     JOIN unnest(keys, ids) WITH ORDINALITY k(key, id, nth) ON k.nth = o.child;

@@ -1,16 +1,16 @@
 -- enqueue_spec: validates and inserts one job. Every way to enqueue ends here, except for two statements of the client:
--- enqueue_new.sql and enqueue.sql insert many jobs at once, which lib/core has validated. A test checks that all of them
--- have the same columns and the same limits.
+-- enqueue_new.sql and enqueue.sql insert many jobs in one statement, after lib/core has validated them. A test checks that all of
+-- them have the same columns and the same limits.
 --
--- Guard:      an id (live or finished) and a live unique key each name one job. If there is such a job, the answer is this job,
---             and nothing is inserted. With `unique`, a job that waits may become the new one (`replaced`).
+-- Guard:      an id (live or finished) and a live unique key each name one job. If such a job exists, the answer is this job, and
+--             nothing is inserted. With `unique`, a job that waits may become the new one (`replaced`).
 -- Parameters: the job. A job without an id is new and gets an id. A job with an id may have been sent before.
 -- Answer:     the id of the inserted or existing job, whether this call inserted it or replaced its fields, and its state. Always one row.
 -- Index:      job_pkey, job_unique_key, unique_period_pkey, and the primary keys of the partitions of history.
 -- Rights:     of the caller. The functions that users may call have the rights of the owner.
--- Two reads:  history is read after the INSERT, with a snapshot of its own. In the other order, a job that finishes between the
---             two steps would be in neither table and would run again. The read of history before the INSERT only saves the
---             INSERT for a job that is sent again.
+-- Two reads:  history is read after the INSERT, with a new snapshot. In the other order, a job that finishes between the two
+--             steps would be in neither table and would run again. The read of history before the INSERT only saves the INSERT
+--             for a job that is sent again.
 -- Loop:       repeats only if the conflicting job finishes, or frees its key, between the INSERT and the read of this job.
 -- Periods:    a key that is held until a time has a row in unique_period. It is taken after the INSERT, so that only a job that
 --             exists holds a key; the read before the INSERT only saves the INSERT of most jobs whose key is held.
@@ -122,7 +122,7 @@ BEGIN
         _retry := leasehold.retry_terms(spec.retry);
     END IF;
     IF spec.traceparent IS NOT NULL OR spec.webhook IS NOT NULL THEN
-        -- A claim looks for a trace, and an end for a webhook, only if `retry` has a value.
+        -- A claim reads the trace of a job, and an end of a job reads its webhook, only if `retry` has a value.
         _retry := coalesce(_retry, '{}');
     END IF;
     IF spec."unique" IS NOT NULL THEN

@@ -7,7 +7,8 @@
 -- Cost:       a hundred held jobs cost a few hundred ms: after the first five, the lock timeout is only 1 ms.
 -- Order:      by unique key, as in enqueue.sql.
 -- Rights:     of the owner: clients need no rights on tables.
--- Keep:       its parameters. Clients of earlier versions call this function beside newer clients.
+-- Keep:       its parameters must not change: clients of earlier versions call this function at the same time as newer
+--             clients.
 CREATE OR REPLACE FUNCTION leasehold.enqueue_unless_held(
     _ids uuid[], _queues text[], _kinds text[], _payloads text[], _priorities smallint[], _run_ats timestamptz[],
     _delays_ms bigint[], _max_attempts integer[], _max_crashes smallint[], _timeouts_ms integer[], _unique_keys text[],

@@ -1,5 +1,5 @@
--- fair_lock: the number of the advisory lock of the shares of a queue. Whoever gives tags to jobs of the queue holds this lock until
--- the end of the transaction.
+-- fair_lock: the number of the advisory lock of the shares of a queue. A session that gives tags to jobs of the queue holds this
+-- lock until the end of its transaction.
 --
 -- Guard:      none, it reads no table.
 -- Parameters: a queue.

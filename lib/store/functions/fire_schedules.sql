@@ -1,4 +1,5 @@
--- fire_schedules: moves due schedules on and enqueues the job of each tick, each schedule as a whole or not at all.
+-- fire_schedules: moves due schedules to their next tick, and enqueues the job of each due tick. Each schedule succeeds as a
+-- whole or not at all.
 --
 -- Guard:      a schedule still has the revision and the `next_at` that the reaper has read; of two reapers, one changes the
 --             row. A tick makes one job: its row in schedule_tick has a primary key.
@@ -8,11 +9,12 @@
 --             one row for each tick that made a job now, or one row without a tick.
 -- Held:       an open transaction has the unique key of the job. This schedule is rolled back alone, and is tried again at
 --             the next tick of a reaper. After the first five, each is waited for only 1 ms.
--- Refused:    the job cannot be enqueued. The schedule moves on, and the row keeps the reason.
--- Webhook:    a webhook that was removed since the schedule was set keeps no tick from making its job.
+-- Refused:    the job cannot be enqueued. The schedule moves to its next tick, and its row stores the reason.
+-- Webhook:    a tick makes its job even if the webhook of the schedule has been removed since the schedule was set.
 -- Order:      by name.
--- Plain:      a payload that was not encrypted when the schedule was set goes into the job as it is: see refuse_plain_payload.
--- New words:  a word of leasehold.job_spec that schedules can have is a column of leasehold.schedule and a line here.
+-- Plain:      a payload that was not encrypted when the schedule was set is stored in the job unencrypted: see
+--             refuse_plain_payload.
+-- New words:  a field of leasehold.job_spec that schedules can have needs a column of leasehold.schedule and a line here.
 -- Rights:     of the caller, which is a reaper.
 CREATE OR REPLACE FUNCTION leasehold.fire_schedules(
     _names text[], _revisions bigint[], _due timestamptz[], _ticks text[], _next timestamptz[], _errors text[]
@@ -48,7 +50,7 @@ BEGIN
                 UPDATE leasehold.schedule s SET next_at = fire.next_at, last_error = fire.error
                 WHERE s.name = fire.name AND s.next_at = fire.due_at;
                 FOREACH of_tick IN ARRAY fire.ticks::timestamptz[] LOOP
-                    -- Whoever fires this schedule has its row locked, so no other transaction writes this row meanwhile.
+                    -- This transaction has locked the row of the schedule, so no other transaction writes this row now.
                     CONTINUE WHEN EXISTS (
                         SELECT FROM leasehold.schedule_tick t WHERE t.schedule = fire.name AND t.tick = of_tick);
                     spec.queue := found_schedule.queue;

@@ -5,8 +5,8 @@
 -- Parameters: the keys, the queue and the kind of the job.
 -- Answer:     the first key without room, and true; or the first key that has a limit (else the first key), and false.
 -- Order:      a key for which jobs of the queue and the kind wait already has no room for a new one.
--- Index:      job_by_limit, and that of key_room. The condition on the state is that of the index, word for word, so the planner can
---             take no other index, also when its statistics are old.
+-- Index:      job_by_limit, and the index of key_room. The condition on the state is the condition of the index, word for word.
+--             So the planner can use no other index, even if its statistics are old.
 -- Rights:     of the caller.
 CREATE OR REPLACE FUNCTION leasehold.first_full_key(
     _keys text[], _queue text, _kind text, OUT key text, OUT is_full boolean

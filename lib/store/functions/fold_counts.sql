@@ -1,16 +1,20 @@
--- fold_counts: adds the changes of counts that are in no fold yet to the counts of the newest fold, as a new fold. Or counts all jobs anew.
+-- fold_counts: makes a new fold, which has the counts of the newest fold plus all changes that are in no fold yet. On request it
+-- counts all jobs again instead.
 --
 -- Guard:      one caller at a time (a lock for the transaction). A change is folded if the snapshot of the statement shows its
---             transaction, and the fold keeps this snapshot. So each change is in a fold exactly once, or it is read apart from it.
--- Parameters: whether to count the jobs themselves. This reads an index entry of each job, and holds up nobody.
+--             transaction, and the fold keeps this snapshot. So each change is in exactly one of two places: in the fold, or
+--             among the changes that readers add to the fold.
+-- Parameters: whether to count the jobs themselves. This reads an index entry of each job, and blocks no other session.
 -- Answer:     how many changes were folded; 0 if it is too early for a fold; NULL if another session folds.
--- When:       a fold writes a row for each queue and kind. So it is made when there are at least as many changes, and at least 1,000,
---             or when the oldest change has waited for 0.5 ms for each of them, and for 5 s at most.
+-- When:       a fold writes a row for each queue and kind. So a fold is made when there are at least as many changes as rows, and
+--             at least 1,000 changes. It is also made when the oldest change has waited for 0.5 ms for each row, but for at most
+--             5 s.
 -- Alone:      this must be the first statement of its transaction that writes: a snapshot does not say whether it shows the changes
 --             of its own transaction.
--- Restored:   after a restore into another server, the numbers of transactions may begin anew. They are then lower than those of the
---             newest fold, and all jobs are counted.
--- Keeps:      the folds of the last minute, and one before it: the difference is what has ended in this minute.
+-- Restored:   after a restore into another server, the numbers of transactions may begin again. They are then lower than the
+--             numbers in the newest fold, and all jobs are counted.
+-- Keeps:      the folds of the last minute, and one fold before them: the difference is the number of jobs that ended in this
+--             minute.
 -- Index:      count_fold_pkey; folded_count_pkey; count_change_xact.
 -- Rights:     of the caller: a reaper, or an operator.
 CREATE OR REPLACE FUNCTION leasehold.fold_counts(_recount boolean DEFAULT false) RETURNS bigint
@@ -27,10 +31,10 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtextextended('leasehold.count', 0)) THEN
         RETURN NULL;
     END IF;
-    -- Each statement from here on has a newer snapshot than the fold of the last holder of the lock.
+    -- Each statement from here on has a snapshot that is newer than the fold of the last holder of the lock.
     SELECT f.* INTO last FROM leasehold.count_fold f ORDER BY f.fold DESC LIMIT 1;
     IF NOT FOUND THEN
-        -- A migration makes the first fold before the changes have all their columns. So this statement names none.
+        -- A migration makes the first fold before the changes have all their columns. So this statement names no column.
         WITH taken AS (
             DELETE FROM leasehold.count_change
         ), folded AS (
@@ -55,7 +59,7 @@ BEGIN
         RAISE EXCEPTION 'fold_counts must be the first statement of its transaction that writes';
     END IF;
     IF pg_snapshot_xmax(last.snapshot) > pg_snapshot_xmax(pg_current_snapshot()) THEN
-        -- Nothing is known of the changes that are there.
+        -- The numbers of transactions have begun again (see Restored), so it is unknown which changes the last fold contains.
         _recount := true;
         begins := '0';
     ELSE
@@ -83,7 +87,7 @@ BEGIN
             UNION ALL
             SELECT t.queue, t.kind, t.from_state, -t.jobs, t.at FROM taken t WHERE t.from_state IS NOT NULL
         ) t
-        -- An end that nobody has folded within a minute is no longer asked for.
+        -- No reader asks for an end that was not folded within a minute.
         WHERE CASE WHEN t.state <= 'running' THEN NOT _recount ELSE t.at > now() - interval '1 minute' END
         GROUP BY t.queue, t.kind, t.state
         UNION ALL
@@ -119,7 +123,8 @@ BEGIN
         SELECT last.fold + 1, c.queue, c.kind, c.since, c.blocked, c.scheduled, c.queued, c.running, c.succeeded, c.dead, c.cancelled,
                c.ended_at
         FROM counted c
-        -- A queue and a kind without jobs are left out when nobody can ask any more for the ends of their last jobs.
+        -- A queue and a kind without jobs are left out two minutes after their last job ended: no reader asks for these ends any
+        -- more.
         WHERE c.blocked <> 0 OR c.scheduled <> 0 OR c.queued <> 0 OR c.running <> 0 OR c.ended_at > now() - interval '2 minutes'
         RETURNING 1
     )

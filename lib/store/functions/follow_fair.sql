@@ -1,7 +1,8 @@
--- follow_fair: moves jobs of a queue to where its setting `fair` wants them: into the lanes of their keys, or out of the lanes into the line.
--- One batch.
+-- follow_fair: moves one batch of the jobs of a queue after its setting `fair` has changed: into the lanes of their keys if
+-- `fair` is on, or out of the lanes into the line if it is off.
 --
--- Guard:      a row that another session has locked is passed over: it is being claimed or changed. The next call finds it.
+-- Guard:      the call skips a row that another session has locked: that session claims or changes the job. The next call finds
+--             the row.
 -- Parameters: the queue; the maximum number of jobs.
 -- Answer:     the jobs that were moved. A job that is parked now has no position. A job with limit keys that has left its lane waits
 --             for room: its answer has the key to admit.

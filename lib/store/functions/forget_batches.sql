@@ -1,7 +1,7 @@
 -- forget_batches: deletes batches whose jobs have all left history.
 --
--- Guard:      the exclusive lock on the row: no job can join meanwhile. The jobs are looked for again after the lock, with a new
---             snapshot. A batch of the last day is kept, so that a batch that was just made does not vanish.
+-- Guard:      the exclusive lock on the row: while it is held, no job can join. After the lock, the call searches for jobs
+--             again, with a new snapshot. A batch of the last day is kept, so that a batch that was just made does not vanish.
 -- Parameters: the most batches of one call.
 -- Answer:     the number of deleted batches.
 -- Index:      batch_created; one probe of job_batch and one of history_batch for each batch.

@@ -1,7 +1,7 @@
 -- held_parents: which of these jobs an open transaction holds, so that no job can be enqueued that depends on them.
 --
 -- Guard:      as hold_parents, for each job alone. A job that must wait longer than the lock timeout is in the answer.
--- Parameters: ids. An id that belongs to no job is held by nobody.
+-- Parameters: ids. An id that belongs to no job is not held.
 -- Cost:       a hundred held jobs cost a few hundred ms: after the first five, the lock timeout is only 1 ms.
 -- Locks:      the locks of hold_parents, until the transaction ends. Its caller rolls it back.
 -- Rights:     of the owner: clients need no rights on tables.

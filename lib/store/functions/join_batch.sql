@@ -1,7 +1,7 @@
 -- join_batch: lets a job that is about to be inserted join its batch. Makes the batch if it is new.
 --
--- Guard:      a shared lock (FOR KEY SHARE) on the row of the batch until the transaction ends. seal_batch takes the exclusive lock. So
---             no job joins a sealed batch, and jobs that join at the same time do not wait for each other.
+-- Guard:      a shared lock (FOR KEY SHARE) on the row of the batch until the transaction ends. seal_batch takes the exclusive
+--             lock. So no job can join a sealed batch, and jobs that join at the same time do not wait for each other.
 -- Parameters: the name of the batch, and the id of the job.
 -- Sealed:     a job with this id that is live already is no new job. Otherwise object_not_in_prerequisite_state.
 -- Index:      batch_pkey, job_pkey.

@@ -1,5 +1,5 @@
--- key_lock: the number of the advisory lock of a limit key. Whoever takes a slot or a token of the key holds this lock until the
--- end of the transaction. Two keys with the same number only wait for each other.
+-- key_lock: the number of the advisory lock of a limit key. A session that takes a slot or a token of the key holds this lock
+-- until the end of its transaction. Two keys with the same number only wait for each other.
 --
 -- Guard:      none, it reads no table.
 -- Parameters: a key, or NULL: the lock of all limits. Claims share the lock of all limits; a change of a limit has it alone.

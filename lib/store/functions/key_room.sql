@@ -1,7 +1,7 @@
 -- key_room: how many more jobs of a key may start now.
 --
 -- Guard:      none, it only reads. The answer is exact only for a caller that has locked the key and has a snapshot from after that.
--- Parameters: a key; how far to look ahead for tokens: those that come in this time count too.
+-- Parameters: a key; how far to look ahead for tokens: a token that comes within this time counts too.
 -- Answer:     the free slots, and the tokens in the bucket; NULL means any number. A limit that was lowered makes the number of
 --             free slots negative until enough runs have ended. Zero rows: the key is free.
 -- Index:      key_limit_pkey, limit_slot_pkey, job_pkey.

@@ -1,4 +1,5 @@
--- limit_of: the limit of a key: the one that is set for exactly this key, or else the one of the longest pattern that fits.
+-- limit_of: the limit of a key: the limit that is set for exactly this key, or else the limit of the longest pattern that
+-- matches.
 --
 -- Guard:      none, it only reads.
 -- Parameters: a key.

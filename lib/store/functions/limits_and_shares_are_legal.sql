@@ -3,8 +3,9 @@
 --
 -- Guard:      none, it reads no table.
 -- Rights:     of the caller. PUBLIC may call it (migration 0034), because every write of a job names it.
--- Why:        PostgreSQL reads the text of a CHECK anew for every statement that writes a row. The text of five CHECKs was two thirds of
---             what all CHECKs of a job cost. Now one CHECK asks whether the job has a limit key or a fair key, and calls this function only if so.
+-- Why:        PostgreSQL parses the text of a CHECK again for every statement that writes a row. The text of five CHECKs was two
+--             thirds of what all CHECKs of a job cost. Now one CHECK asks whether the job has a limit key or a fair key, and
+--             calls this function only if so.
 CREATE OR REPLACE FUNCTION leasehold.limits_and_shares_are_legal(
     state leasehold.job_state, line_at timestamptz, limit_keys text[], limited_by text, limited_at timestamptz,
     fair_key text, fair_at timestamptz, fair_tag double precision, fair_nth bigint) RETURNS boolean

@@ -7,10 +7,10 @@
 -- Answer:     'made' with the number of moved rows; 'exists'; 'full' if the default partition has many rows of the day;
 --             'busy' if another caller makes a partition or a lock was not free. After 'busy' nothing has changed, and the
 --             next call tries again.
--- Full:       to move so many rows would block every settle for a long time. The rows stay in the default partition, where
+-- Full:       moving so many rows would block every settle for a long time. The rows stay in the default partition, where
 --             queries find them like all other rows. When they are old enough, they are deleted in batches, because there
 --             is no partition to drop.
--- Rights:     of the owner: only the owner of a table may make partitions of it.
+-- Rights:     of the owner: only the owner of a table may make its partitions.
 CREATE OR REPLACE FUNCTION leasehold.make_partition(day date, OUT answer text, OUT moved bigint)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET lock_timeout = '250ms' SET timezone = 'UTC' AS $$
@@ -41,7 +41,7 @@ BEGIN
         answer := 'exists';
         RETURN;
     END IF;
-    -- Nobody may insert into the default partition between the move and ATTACH PARTITION.
+    -- No session may insert into the default partition between the move and ATTACH PARTITION.
     LOCK TABLE leasehold.history_default IN ACCESS EXCLUSIVE MODE;
     EXECUTE format('CREATE TABLE leasehold.%I (LIKE leasehold.history INCLUDING ALL)', partition);
     EXECUTE format('WITH moved AS (DELETE FROM leasehold.history_default WHERE finished_at >= %1$L AND finished_at < %2$L RETURNING *)

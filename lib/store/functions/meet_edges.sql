@@ -1,21 +1,21 @@
--- meet_edges: what the ends of jobs mean for the jobs that depend on them. A parent that succeeded is counted down. After another
--- end the edge says what follows: `run` counts down, `hold` changes nothing, `cancel` cancels the child, which may be a parent
--- itself. A job that waits for nothing more moves into the line.
+-- meet_edges: applies the ends of jobs to the jobs that depend on them. A parent that succeeded is counted down. After another
+-- end, the edge decides: `run` counts down, `hold` changes nothing, `cancel` cancels the child, which may be a parent itself. A
+-- job that waits for nothing more moves into the line.
 --
 -- Guard:      an edge is met once, and only while its child is blocked. So the call can be repeated at any time.
--- Parameters: the parents with their final states; how many children the call may cancel; whether to pass over the children that
---             other sessions have locked.
+-- Parameters: the parents with their final states; how many children the call may cancel; whether to skip the children that other
+--             sessions have locked.
 -- Answer:     the jobs that the call has moved into the line; the parents that are left, because some of their children were not
---             told.
--- Bound:      one call meets at most 2,000 edges and cancels at most `cancel_max` children. So no transaction becomes long, however
---             large the graph is.
--- Locks:      waits for the row of a child, and for its counters; or passes over the child, and waits for nothing. The first way
---             is the usual one, because parents that end at the same moment lock their child only for a moment.
+--             told of the end.
+-- Bound:      one call meets at most 2,000 edges and cancels at most `cancel_max` children. So each transaction is short, even if
+--             the graph is large.
+-- Locks:      waits for the row of a child, and for its counters; or skips the child, and waits for nothing. The call usually
+--             waits, because parents that end at the same moment lock their child only for a moment.
 -- Counters:   a child with many parents has 32 counters. A call takes from any counter that no other session uses. The call that
 --             empties a counter counts down the child, so the row of the child is changed 32 times, and not by each parent.
 -- Order:      counters by child, then jobs by id. A child comes after its parents in every graph, so calls lock in the same
---             order, apart from counters: these are passed over while others are free.
--- Snapshot:   each statement needs a new one, so the transaction must be READ COMMITTED.
+--             order, apart from counters: a locked counter is skipped while others are free.
+-- Snapshot:   each statement needs a new snapshot, so the transaction must be READ COMMITTED.
 -- Index:      edge_parent, edge_pkey, edge_count_pkey, job_pkey.
 -- Rights:     of the caller.
 CREATE OR REPLACE FUNCTION leasehold.meet_edges(
@@ -34,7 +34,7 @@ DECLARE
     busy uuid[];
     counted uuid[];
     counts integer[];
-    -- Those of `counted` that have counters.
+    -- The children of `counted` that have counters.
     many uuid[];
     counted_child uuid;
     place integer;
@@ -71,7 +71,7 @@ BEGIN
                       FOR NO KEY UPDATE SKIP LOCKED
                   ) l
                   LIMIT meet_left + 1) e;
-            -- Leaves out the children whose counters others use.
+            -- Leaves out the children whose counters are used by other sessions.
             SELECT array_agg(n.child) INTO busy
             FROM (SELECT e.child, count(*) AS n FROM leasehold.edge e WHERE e.ctid = ANY (chosen) GROUP BY e.child) n
             WHERE EXISTS (SELECT FROM leasehold.edge_count c WHERE c.child = n.child)
@@ -116,7 +116,7 @@ BEGIN
                 emptied := 0;
                 tries := 0;
                 WHILE left_to_take > 0 LOOP
-                    -- Sessions begin at different counters, and pass over those that are in use.
+                    -- Sessions begin at different counters, and skip counters that are in use.
                     SELECT c.shard, c.unmet INTO taken_shard, there FROM leasehold.edge_count c
                     WHERE c.child = counted_child AND c.unmet > 0
                     ORDER BY (c.shard + pg_backend_pid()) % 32 LIMIT 1 FOR UPDATE SKIP LOCKED;

@@ -1,6 +1,7 @@
 -- name_webhook: notes which webhook a job names for its own end.
 --
--- Guard:      there is such a webhook, enabled or not. It may be removed later: then the end of the job makes no delivery.
+-- Guard:      a webhook of this name exists, enabled or disabled. It may be removed later: then the end of the job makes
+--             no delivery.
 -- Parameters: the job, which this transaction has written; the id of the webhook.
 -- Answer:     none. An unknown webhook is an invalid_parameter_value.
 -- Again:      a job that replaces another one, or that has the id of a job that left history, names its own webhook.

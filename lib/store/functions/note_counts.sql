@@ -1,7 +1,8 @@
 -- note_counts: notes by how many jobs a statement has changed the number of live jobs of each queue, kind and state.
 --
--- Guard:      triggers of leasehold.job call it after each statement that names this table, in the same transaction. So a change of a job
---             and the change of the counts are one. A statement that names job_noted instead notes its changes itself.
+-- Guard:      triggers of leasehold.job call it after each statement that names this table, in the same transaction. So a change
+--             of a job and the change of the counts commit together. A statement that names job_noted instead notes its changes
+--             itself.
 -- Answer:     none.
 -- Locks:      none: rows are only added. Two statements never wait for each other here.
 -- Cost:       PostgreSQL keeps the rows of the statement in memory until its end. A batch of jobs with one queue and kind, as most are, is
@@ -43,7 +44,7 @@ BEGIN
         INSERT INTO leasehold.count_change (queue, kind, state, jobs)
         SELECT g.queue, g.kind, g.state, -count(*) FROM gone g GROUP BY g.queue, g.kind, g.state;
     ELSE
-        -- TRUNCATE: nobody else uses the table.
+        -- TRUNCATE: no other session uses the table.
         INSERT INTO leasehold.count_change (queue, kind, state, jobs)
         WITH
         -- include counted

@@ -1,17 +1,19 @@
--- order_lanes: the jobs of a fair key begin in the order of their own positions, also those that are admitted already. A parked job that
--- belongs before an admitted one takes its turn, and each later job of the key takes the turn of the next one. The last ones are parked again.
+-- order_lanes: makes the jobs of a fair key begin in the order of their own positions, also the jobs that are already admitted. A
+-- parked job that belongs before an admitted job takes the turn of that job, and each later job of the key takes the turn of the
+-- job after it. The jobs for which no turn is left are parked again.
 --
--- Guard:      the lock of the shares of the queue, which the caller, admit_fair, has. A row that another session has locked is passed over: it
---             is being claimed or changed.
--- Parameters: the queue and the kind; the keys of jobs that have just been parked, or NULL to look at all keys of the window; the size
+-- Guard:      the lock of the shares of the queue, which the caller, admit_fair, has. A row that another session has locked is
+--             skipped: it is being claimed or changed.
+-- Parameters: the queue and the kind; the keys of jobs that have just been parked, or NULL for all keys of the window; the size
 --             of the window.
--- Answer:     the jobs that have another turn now, or none any more.
--- Shares:     the key keeps exactly the turns that it has: their tags, numbers and places. Only its jobs change turns.
+-- Answer:     the jobs that now have another turn, or have lost their turn.
+-- Shares:     the key keeps exactly its turns, with their tags, numbers and places. Only the jobs of these turns change.
 -- Cheap:      `latest` of a key is the latest own position that was admitted. A key whose first parked job is not before it costs two index
---             probes. A priority that changes in the window changes no `latest`: a look at all keys finds the change. `latest` is of all kinds
---             together, and is set anew for the kind that was put in order: a look at all keys finds what is missed.
+--             probes. A change of priority in the window does not change `latest`: a call for all keys finds such jobs. `latest`
+--             covers all kinds together, but a call sets it from the one kind that it has put in order: a call for all keys finds
+--             the jobs that this misses.
 -- Slack:      jobs that came within 100 ms change no turns, because clients that enqueue at the same time commit in any order.
--- Bound:      50 keys of a call, each with its turns in the window.
+-- Bound:      50 keys for each call, each with its turns in the window.
 -- Index:      fair_tag_pkey, job_parked; job_fair_window: the window, at most twice; job_pkey.
 -- Rights:     of the caller.
 CREATE OR REPLACE FUNCTION leasehold.order_lanes(_queue text, _kind text, _keys text[], _size integer)

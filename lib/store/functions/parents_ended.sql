@@ -4,12 +4,13 @@
 -- Parameters: the parents with their final states; how many children one call may cancel.
 -- Answer:     the jobs that this call has moved into the line. A job with limit keys first waits for room behind the line, and a
 --             reaper admits it.
--- Bound:      the bound of meet_edges. The parents that are left are noted in ended_parent, and a reaper goes on.
--- Locks:      waits up to 50 ms for a row. Then it begins again, and passes over the children that other sessions have locked: it
---             tells all others, and the parents of those are left. So a locked child delays neither the settle of its parents nor
---             their other children.
+-- Bound:      the bound of meet_edges. The function notes the remaining parents in ended_parent, and a reaper continues with
+--             them.
+-- Locks:      waits up to 50 ms for a row. Then it begins again and skips the children that other sessions have locked: it tells
+--             all other children, and leaves the parents of the skipped ones to a reaper. So a locked child delays neither the
+--             settle of its parents nor their other children.
 -- Snapshot:   a transaction that has one snapshot for all its statements leaves the work to a reaper.
--- Index:      ended_parent_pkey, job_pkey; and those of meet_edges.
+-- Index:      ended_parent_pkey, job_pkey; and the indexes of meet_edges.
 -- Rights:     of the caller.
 CREATE OR REPLACE FUNCTION leasehold.parents_ended(
     parent_ids uuid[], parent_states text[], cancel_max integer DEFAULT 200

@@ -1,8 +1,8 @@
 -- park_again: takes admitted jobs that wait in the line of a queue back to their lanes, each to its own place, because their shares
 -- have changed.
 --
--- Guard:      the lock of the shares of the queue, so nobody admits jobs meanwhile. A row that another session has locked is passed
---             over: it is being claimed.
+-- Guard:      the lock of the shares of the queue: while it is held, no other session admits jobs. The function skips a row that
+--             another session has locked: that session claims the job.
 -- Parameters: the queue; a fair key, or NULL for all.
 -- Answer:     the jobs that were parked.
 -- Tags:       a key pays only for jobs that have begun: its tag becomes the first tag that it gets back.
@@ -26,7 +26,8 @@ BEGIN
         FROM (SELECT r.fair_key, min(r.fair_tag) AS tag FROM target r GROUP BY r.fair_key) p
         WHERE t.queue = _queue AND t.fair_key = p.fair_key
     ), reached AS (
-        -- The line is where the first of these jobs was, so that no key loses what it was behind.
+        -- The tag of the window goes back to the first tag of these jobs, so that a key keeps the part of its share that it has
+        -- not used.
         UPDATE leasehold.fair_window w SET tag = least(w.tag, p.tag)
         FROM (SELECT r.kind, min(r.fair_tag) AS tag FROM target r GROUP BY r.kind) p
         WHERE w.queue = _queue AND w.kind = p.kind AND _fair_key IS NULL

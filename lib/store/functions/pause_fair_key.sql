@@ -1,4 +1,4 @@
--- pause_fair_key: pauses a fair key in a queue: none of its jobs starts until it is resumed. Running jobs continue.
+-- pause_fair_key: pauses a fair key in a queue: no job of the key starts until the key is resumed. Running jobs continue.
 --
 -- Guard:      the primary key of leasehold.pause. The call locks no job and no share: the caller's transaction may stay open. A claim that
 --             began before the caller's commit and has the row of a job ends first, or finds the key paused: see not_paused.

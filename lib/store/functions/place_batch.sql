@@ -1,4 +1,4 @@
--- place_batch: gives jobs that wait another priority, or another queue, and the position in the line that belongs to it.
+-- place_batch: gives waiting jobs another priority, or another queue, and the matching position in the line.
 --
 -- Guard:      the row waits (blocked, scheduled or queued), locked in id order. A claim and this call wait for each other: the
 --             first one decides, and the second one sees the result.

@@ -1,24 +1,26 @@
--- queue_load: what a queue could run now, and what runs: the numbers behind the scaling signal.
+-- queue_load: how many jobs a queue could run now, and how many run. The scaling signal is computed from these numbers.
 --
 -- Guard:      none, it only reads.
 -- Parameters: a queue; the kinds whose jobs count, or NULL for every kind; the time after which jobs of other kinds must have become
 --             due to count, or NULL if they do not count; the workers that are draining, whose runs do not count; the counts of the
 --             queue, {"queued": {kind: number}, "running": number, "ended": number}. Programs of earlier versions do not give the counts:
---             for them the function reads the counts itself.
+--             for these programs the function reads the counts itself.
 -- Answer:     waiting:  jobs without limit keys that could start now. They are queued or parked, and neither their queue nor their
 --                       kind nor their fair key is paused. No other job holds their unique key.
---             limited:  the jobs that have limit keys, as [{"keys", "waiting"}]: of each key at most as many as it has room for, and
---                       about 10,000 in all.
+--             limited: the jobs that have limit keys, as [{"keys", "waiting"}]: for each key at most as many jobs as it has room
+--                       for, and about 10,000 in all.
 --             rooms:    how many more jobs of each of these keys may start, as {"key": number}. Other keys are free.
 --             oldest:   when the first of these jobs in the order of the line became due. Jobs that are parked or wait for room are left out: an older job of
 --                       their key is in the line.
 --             running:  runs on workers that are not draining. draining: the other runs.
 --             finished: jobs that ended within the last minute.
--- Cost:       some probes for each kind without limit keys: the jobs were counted when they came. An index entry or a row for each waiting
---             job of a kind of which a job has limit keys, of which a fair key is paused, or which no worker serves; a row for each run, only
---             while a worker is draining; one probe for each limit key for which jobs wait, in any queue. A paused queue costs nothing.
--- Index:      job_lease; job_line_at; job_parked; job_with_limits, job_by_limit and those of key_room; job_begun_key and job_unique_key.
--- Plans:      generic ones. A plan for the values of each call would be made again for each call.
+-- Cost:       some probes for each kind without limit keys, because the stored counts have the number of its jobs. One index
+--             entry or row for each waiting job of a kind that has jobs with limit keys, has a paused fair key, or has no worker.
+--             One row for each run, only while a worker is draining. One probe for each limit key for which jobs wait, in any
+--             queue. A paused queue costs nothing.
+-- Index:      job_lease; job_line_at; job_parked; job_with_limits, job_by_limit and the indexes of key_room; job_begun_key and
+--             job_unique_key.
+-- Plans:      generic plans. A plan for the values of a call would be made again for each call.
 -- Rights:     of the caller.
 CREATE OR REPLACE FUNCTION leasehold.queue_load(
     _queue text, _kinds text[], _others_after timestamptz, _draining uuid[], _counts json,
@@ -58,7 +60,7 @@ BEGIN
         after := CASE WHEN _kinds IS NULL OR one = ANY (_kinds) THEN '-infinity' ELSE _others_after END;
         CONTINUE WHEN after IS NULL OR EXISTS (
             SELECT FROM leasehold.pause p WHERE p.queue = _queue AND p.what = 'kind' AND p.name = one);
-        -- A kind of which no job has limit keys. Its jobs are in the line or in lanes of fair keys, and each of them could start.
+        -- This kind has no jobs with limit keys. Its jobs are in the line or in lanes of fair keys, and each of them could start.
         IF after = '-infinity' AND paused_keys = '{}'
            AND NOT EXISTS (
                SELECT FROM leasehold.job j
@@ -79,7 +81,7 @@ BEGIN
         WHERE j.state = 'queued' AND j.queue = _queue AND j.kind = one AND j.line_at < 'infinity' AND j.run_at >= after;
         IF of_kind > 0 THEN
             oldest := least(oldest, first);
-            -- Of these, the jobs that have limit keys are counted by key.
+            -- Among these jobs, the jobs with limit keys are counted by key.
             IF after = '-infinity' THEN
                 SELECT of_kind - count(*) INTO of_kind FROM leasehold.job j
                 WHERE j.limit_keys IS NOT NULL AND j.limited_at IS NULL AND j.state = 'queued' AND j.queue = _queue AND j.kind = one
@@ -89,7 +91,7 @@ BEGIN
                 WHERE j.limit_keys IS NOT NULL AND j.limited_at IS NULL AND j.state = 'queued' AND j.queue = _queue AND j.kind = one
                   AND j.line_at < 'infinity' AND j.run_at >= after;
             END IF;
-            -- Jobs of a paused fair key are parked, but for those that came back from a worker.
+            -- Jobs of a paused fair key are parked, except for jobs that a worker has returned.
             IF paused_keys <> '{}' THEN
                 SELECT of_kind - count(*) INTO of_kind FROM leasehold.job j
                 WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state = 'queued'
@@ -154,7 +156,8 @@ BEGIN
                   LIMIT room) g
               GROUP BY g.limit_keys) p;
         found_limited := found_limited + found_jobs;
-        -- One by one: PostgreSQL appends an element in place, and would copy all groups for two arrays.
+        -- Groups are appended one by one: PostgreSQL appends an element in place, but would copy all groups to concatenate two
+        -- arrays.
         FOREACH next_group IN ARRAY coalesce(found_groups, '{}') LOOP
             groups := array_append(groups, next_group);
         END LOOP;

@@ -1,11 +1,11 @@
--- read_job: a job from JSON, with the words of a line of `leasehold enqueue --stdin`.
+-- read_job: reads a job from JSON with the fields of a line of `leasehold enqueue --stdin`.
 --
 -- Guard:      none, it reads no table.
 -- Parameters: a JSON object.
--- Answer:     the job. enqueue_spec checks its values. A word that is not known is an invalid_parameter_value, and so is a value
---             of another type.
--- Payload:    stays as it is, byte for byte. `payload_text` is the same as a string: PostgreSQL cannot take a part of JSON that has
---             an escape such as \u0000 anywhere.
+-- Answer:     the job. enqueue_spec checks its values. An unknown field, or a value of the wrong type, fails with
+--             invalid_parameter_value.
+-- Payload:    stays unchanged, byte for byte. `payload_text` is the same as a string: PostgreSQL cannot take a part of JSON that
+--             has an escape such as \u0000 anywhere.
 -- New words:  a line here, and the name in the list.
 -- Rights:     of the caller.
 CREATE OR REPLACE FUNCTION leasehold.read_job(job json) RETURNS leasehold.job_spec

@@ -4,7 +4,7 @@
 -- Parameters: none.
 -- Answer:     one row. A table that another session has locked counts as a table with work: the step that does this work then waits
 --             for the lock and names it, and no other step waits. `watched_ms_ago` is NULL if the table is locked: a reaper that
---             starts then waits for one lease, as if no reaper had been there.
+--             starts at this time waits for one lease, as if no reaper had run before.
 -- Locks:      waits for 1 ms for each lock. The tables of this function are locked by their own blocks, so the caller's timeout holds
 --             for `leasehold.job`, which the caller reads.
 -- Index:      http_claim_undelivered, which has the answers of this moment; count_fold_pkey and count_change_xact, one probe each. The

@@ -2,9 +2,10 @@
 -- payloads only.
 --
 -- Guard:      the condition of the trigger, which names the queues.
--- Answer:     none: it fails with 22ENC, unless the caller is a function that makes jobs from what is stored already.
--- Excepted:   fire_schedules and end_batches set leasehold.takes_plain for themselves. A schedule from before the queue took encrypted
---             payloads goes on as it is, and the payload of a callback has nothing but the name of the batch and numbers.
+-- Answer:     none: it fails with 22ENC, unless the caller is a function that makes jobs from data that is already stored.
+-- Excepted:   fire_schedules and end_batches switch leasehold.takes_plain on while they make jobs. A schedule that was set before
+--             the queue took only encrypted payloads continues with its plain payload. The payload of a callback contains only
+--             the name of the batch and numbers.
 -- Rights:     of the caller. It reads no table.
 CREATE OR REPLACE FUNCTION leasehold.refuse_plain_payload() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

@@ -1,5 +1,6 @@
--- refuse_plain_results: the trigger of this name calls it after each statement that inserts into history. A result of a job whose payload
--- is encrypted must be encrypted too: a process without keys may end such a job over HTTP.
+-- refuse_plain_results: the trigger of this name calls it after each statement that inserts into history. The result of a job
+-- with an encrypted payload must be encrypted too. The check is needed because a process without keys may end such a job over
+-- HTTP.
 --
 -- Guard:      the rows were inserted by this statement.
 -- Answer:     none: it fails with 22ENR if there is such a result. Then no run of the statement has ended, and the settle sends each run alone.

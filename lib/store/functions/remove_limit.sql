@@ -1,9 +1,9 @@
 -- remove_limit: ends the limit of a key or of a pattern. Jobs that wait for room come back into the line at the next tick of a
 -- reaper.
 --
--- Guard:      that of set_limit.
+-- Guard:      the guard of set_limit.
 -- Parameters: the key, or the pattern, as it was set.
--- Answer:     whether there was such a limit, as far as the caller's transaction sees.
+-- Answer:     whether the caller's transaction sees a limit to remove.
 -- Index:      key_limit_pkey, limit_change_pkey.
 -- Rights:     of the caller, which is an operator.
 CREATE OR REPLACE FUNCTION leasehold.remove_limit(key text) RETURNS boolean

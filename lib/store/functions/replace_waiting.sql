@@ -1,11 +1,11 @@
--- replace_waiting: a job that waits becomes another one. It keeps its id and its created_at.
+-- replace_waiting: replaces a waiting job with a new one. The new job has the id and the created_at of the old one.
 --
--- Guard:      the job waits, and its row is locked: of a replacement and a claim, the first one decides.
+-- Guard:      the job waits, and its row is locked. If a replacement and a claim meet, the one that locks the row first wins.
 -- Parameters: the new job, which enqueue_spec has checked; the id or the unique key of the waiting job (the other is NULL); the
---             checked words of the new job; how long replacements may put off the job after its created_at, or NULL.
+--             checked fields of the new job; how long after its created_at the job may be delayed by replacements, or NULL.
 -- Answer:     the id and the state. Zero rows: the job does not wait (any more).
--- Line:       a job in the line keeps its place if the new one is due too: replacements cannot put it off.
--- Webhook:    the one that the new job names, or none.
+-- Line:       a job in the line keeps its place if the new job is due too. So repeated replacements cannot delay it.
+-- Webhook:    the webhook that the new job names, or none.
 -- Shares:     a job that was admitted keeps its place if the new one has the same queue, kind and fair key.
 -- Index:      job_pkey or job_unique_key; job_webhook_pkey if the old job has a value in `retry`.
 -- Rights:     of the caller.

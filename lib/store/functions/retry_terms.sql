@@ -1,8 +1,8 @@
--- retry_terms: the word `retry` of a job, checked and in the form that workers read: each duration in whole s or ms.
+-- retry_terms: the field `retry` of a job, checked and in the form that workers read: each duration in whole s or ms.
 --
 -- Guard:      none, it reads no table.
 -- Parameters: {"strategy": "exponential" | "linear" | "fixed", "base": "1s", "cap": "1h", "for": "2d"}, each field or none.
--- Answer:     the same without fields that are null. What cannot be read is an invalid_parameter_value.
+-- Answer:     the same without fields that are null. A value that cannot be parsed raises invalid_parameter_value.
 -- Rights:     of the caller.
 CREATE OR REPLACE FUNCTION leasehold.retry_terms(given jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$

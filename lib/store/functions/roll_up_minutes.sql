@@ -1,4 +1,4 @@
--- roll_up_minutes: adds up the minutes that are over: how many jobs have ended in each, by queue and kind, and how long they waited and
+-- roll_up_minutes: adds up each minute that has ended: how many jobs ended in it, by queue and kind, and how long they waited and
 -- ran. Deletes minutes that are a day old.
 --
 -- Guard:      one caller at a time (a lock for the transaction). leasehold.minutes_until changes in the same transaction, so each minute is
@@ -8,9 +8,9 @@
 -- When:       a minute is added up 15 seconds after its end. A settle that commits later is in no minute; its job is in history.
 -- Gap:        a call adds up ten minutes at most, the oldest first. Minutes of more than an hour ago are left out: after a time without a
 --             reaper, and after the upgrade that has brought this function.
--- Times:      a job waits from the time when it was due until its last attempt began. A time that somebody wrote by hand may be infinite,
---             and PostgreSQL cannot subtract from it.
--- Index:      that of history by finished_at, for a range of these minutes; minute_pkey.
+-- Times:      a job waits from the time when it was due until its last attempt began. A time that was written by hand may be
+--             infinite, and PostgreSQL cannot subtract from it.
+-- Index:      the index of history by finished_at, for a range of these minutes; minute_pkey.
 -- Cost:       1 to 2 ms for each 1,000 jobs that have ended. A job pays nothing when it ends.
 -- Rights:     of the caller: a reaper.
 CREATE OR REPLACE FUNCTION leasehold.roll_up_minutes() RETURNS bigint

@@ -1,10 +1,11 @@
--- seal_batch: from now on no job can be added to a batch. Says which jobs are enqueued when the jobs of the batch have ended.
+-- seal_batch: seals a batch, so that no more jobs can be added. It also stores which jobs are enqueued when the jobs of the batch
+-- have ended.
 --
 -- Guard:      the exclusive lock on the row of the batch: the call waits for the transactions that add jobs.
 -- Parameters: the name, and the kinds of up to three jobs: when all jobs have succeeded, when all have ended, when the first one is
 --             dead; and the queue of these jobs.
--- Answer:     sealed; already: it was sealed before with the same kinds and the same queue; other: it was sealed with others, and
---             nothing was changed; unknown: there is no such batch.
+-- Answer:     sealed; already: the batch was sealed before with the same kinds and the same queue; other: the batch was sealed
+--             before with other values, and nothing was changed; unknown: there is no such batch.
 -- Index:      batch_pkey.
 -- Rights:     of the owner: clients need no rights on tables.
 CREATE OR REPLACE FUNCTION leasehold.seal_batch(

@@ -1,10 +1,10 @@
--- set_fair_weight: sets how much of a queue a fair key gets, compared with the other keys.
+-- set_fair_weight: sets the weight of a fair key: its part of the queue, compared with the other keys.
 --
 -- Guard:      none, it locks nothing that others use: the caller's transaction may stay open. The change waits in
---             leasehold.fair_weight_change. The next admission of the queue after the commit puts the change into force for the backlog too, or a
---             reaper at its next tick.
--- Parameters: the queue, the key, the weight. The weight 1 is that of every key without a weight.
---             A value that makes no sense fails with invalid_parameter_value.
+--             leasehold.fair_weight_change. The next admission of the queue after the commit, or the next tick of a reaper,
+--             applies the change, also to the jobs that already wait.
+-- Parameters: the queue, the key, the weight. A key without a weight has the weight 1.
+--             An invalid value fails with invalid_parameter_value.
 -- Index:      fair_weight_change_pkey.
 -- Rights:     of the caller, which is an operator.
 CREATE OR REPLACE FUNCTION leasehold.set_fair_weight(_queue text, _fair_key text, _weight double precision) RETURNS void

@@ -1,12 +1,13 @@
--- set_limit: sets the limit of a key, or of every key that begins like a pattern. It replaces the limit that was set before.
+-- set_limit: sets the limit of a key, or of every key that matches a pattern. It replaces the earlier limit.
 --
 -- Guard:      none, it locks nothing that others use: the caller's transaction may stay open. The change waits in leasehold.limit_change.
---             The first claim after the commit that has such a key puts the change into force, or refuses the job: see claim_limited. If no
---             such claim comes, the next tick of a reaper does it.
--- Parameters: the key, or a pattern that ends in *; the most runs at the same time, or NULL for any number; the most starts in a time,
---             such as '10/s', '600/m' or '5/h', or NULL for any number; the most starts at one moment, by default the starts
---             of one second. A limit that cannot be read fails with invalid_parameter_value.
--- Lower:      runs that have begun go on. A new one starts when fewer run than are allowed.
+--             The first claim after the commit that meets such a key applies the change, or refuses the job: see
+--             claim_limited. If there is no such claim, the next tick of a reaper applies the change.
+-- Parameters: the key, or a pattern: the beginning of keys and a *; the most runs at the same time, or NULL for any number; the
+--             most starts in a time, such as '10/s', '600/m' or '5/h', or NULL for any number; the most starts at one moment, by
+--             default the starts of one second. A limit that cannot be read fails with invalid_parameter_value.
+-- Lower:      if the new limit is lower, runs that have begun continue. A new run starts when fewer runs are active than the
+--             limit allows.
 -- Index:      limit_change_pkey.
 -- Rights:     of the caller, which is an operator.
 -- Overloads:  a rate may be written as a number of starts per second, also alone. A bigint without a name, such as a count, is

@@ -2,7 +2,7 @@
 --
 -- Guard:      as place_batch.
 -- Answer:     the state of the job. If it is blocked, scheduled or queued, the job has the priority now. A job that runs or has
---             finished stays as it is. If no job has the id, the call fails with no_data_found.
+--             finished stays unchanged. If no job has the id, the call fails with no_data_found.
 -- Redis:      learns of the new position at the next fill of the head.
 -- Rights:     of the owner: a caller needs USAGE on the schema and EXECUTE on this function.
 CREATE OR REPLACE FUNCTION leasehold.set_priority(id uuid, priority integer) RETURNS text

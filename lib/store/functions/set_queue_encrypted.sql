@@ -1,6 +1,6 @@
 -- set_queue_encrypted: sets whether a queue takes encrypted payloads, and creates the triggers that refuse others, with the names of these
--- queues in their conditions; or drops the triggers with the last queue. Without such a queue there is no trigger, and nothing costs more.
--- With one, an INSERT into another queue costs one comparison of names for each job.
+-- queues in their conditions; or drops the triggers with the last queue. While no queue takes encrypted payloads, there is no
+-- trigger and no extra cost. With one, an INSERT into another queue costs one comparison of names for each job.
 --
 -- Guard:      the lock for the transaction: two callers never write the names of the queues at the same time.
 -- Parameters: the queue, and whether it takes encrypted payloads.

@@ -1,12 +1,12 @@
 -- set_webhook_trigger: creates the trigger that makes deliveries if a webhook is enabled, and drops the trigger if none is. Without
 -- the trigger, webhooks cost the end of a job nothing.
 --
--- Guard:      one caller at a time (a lock for the transaction). A caller looks for webhooks only when it has the lock, so a trigger is
---             never dropped after another session has seen it and has relied on it.
+-- Guard:      one caller at a time (a lock for the transaction). A caller reads the webhooks only after it has the lock. So no
+--             session drops a trigger that another session has seen and relies on.
 -- Answer:     on; off; or busy: another session holds a lock. After busy nothing has changed, and the next call tries again.
--- Locks:      SHARE ROW EXCLUSIVE on history to create the trigger, ACCESS EXCLUSIVE to drop it, both for a moment. Ends of jobs wait
---             behind a caller that waits for such a lock, so it gives up soon.
--- Alone:      this must be the only statement of its transaction. An open transaction would hold up the ends of all jobs.
+-- Locks:      SHARE ROW EXCLUSIVE on history to create the trigger, ACCESS EXCLUSIVE to drop it, both for a moment. Ends of jobs
+--             wait behind a caller that waits for such a lock, so the caller gives up soon.
+-- Alone:      this must be the only statement of its transaction. While such a transaction is open, no job can end.
 -- Rights:     of the owner: only the owner of a table may change its triggers. Operators call it.
 CREATE OR REPLACE FUNCTION leasehold.set_webhook_trigger() RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' AS $$

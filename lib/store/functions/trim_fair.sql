@@ -1,7 +1,7 @@
--- trim_fair: deletes tags that mean nothing any more: of keys that have no parked job and whose tag is not ahead of the line, and all tags of
--- a queue without waiting jobs that have fair keys.
+-- trim_fair: deletes tags that no longer have an effect. These are the tags of keys that have no parked job and whose tag is not
+-- ahead of the line, and all tags of a queue in which no job with a fair key waits.
 --
--- Guard:      the lock of the shares of each queue, which is tried and not waited for.
+-- Guard:      the lock of the shares of each queue. The function does not wait for it, and skips the queue if it is not free.
 -- Parameters: the maximum number of tags to delete.
 -- Answer:     how many tags were deleted.
 -- Idle:       when nothing waits, all keys are equal again. A key that comes back to a busy queue finds its tag.

@@ -4,7 +4,7 @@
 -- Guard:      the key is locked, and the statement that deletes has a snapshot from after that. So no claim has just taken the slot.
 --             A key that another session uses keeps its rows.
 -- Parameters: the key after which to begin; the maximum number of keys.
--- Answer:     the last key that was looked at; NULL if there are no more keys.
+-- Answer:     the last key that the call examined, or NULL if there are no more keys.
 -- Index:      limit_slot_pkey, limit_bucket_pkey, job_pkey.
 -- Rights:     of the caller, which is a reaper.
 CREATE OR REPLACE FUNCTION leasehold.trim_limits(_after text, _keys integer) RETURNS text

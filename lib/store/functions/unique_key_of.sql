@@ -1,9 +1,10 @@
--- unique_key_of: the unique key of a job: the given one, or one that is made of the kind and fields of the payload.
+-- unique_key_of: the unique key of a job: either the key that the caller gave, or a key made from the kind and some fields of
+-- the payload.
 --
 -- Guard:      none, it reads no table.
--- Answer:     a made key is the kind, a colon, and the SHA-256 of the fields as jsonb: order and spaces do not count, 1.0 and 1
---             differ. A field that the payload lacks counts as null. This function alone makes keys, so every way to enqueue
---             makes the same ones.
+-- Answer:     a key that the function makes is the kind, a colon, and the SHA-256 of the fields as jsonb. Order and spaces do
+--             not matter; 1.0 and 1 differ. A field that the payload does not have counts as null. Only this function makes
+--             keys, so every way to enqueue makes the same key.
 -- Rights:     of the caller.
 CREATE OR REPLACE FUNCTION leasehold.unique_key_of(spec leasehold.job_spec) RETURNS text
 LANGUAGE plpgsql STABLE AS $$

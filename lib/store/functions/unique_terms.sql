@@ -1,10 +1,10 @@
--- unique_terms: the words `unique_key` and `unique` of a job, checked and resolved.
+-- unique_terms: the fields `unique_key` and `unique` of a job, checked and resolved.
 --
 -- Guard:      none, it reads no table.
 -- Parameters: the job. Its `unique` is {"while": "live" | "queued", "on_conflict": "skip" | "replace" | "keep_last", "until": time,
 --             "for": "1h", "fields": ["a"], "payload": true, "longest_wait": "5m"}, each field or none.
--- Answer:     the key; what becomes of it when the job begins; until when it is held in any case; what happens if it is held.
---             What cannot be read is an invalid_parameter_value.
+-- Answer:     the key; the rule for the key when the job begins; the time until which the key is held in any case; the action if
+--             the key is already held. A value that cannot be parsed raises invalid_parameter_value.
 -- Rights:     of the caller.
 CREATE OR REPLACE FUNCTION leasehold.unique_terms(
     spec leasehold.job_spec, OUT key text, OUT rule leasehold.unique_rule, OUT until timestamptz, OUT on_conflict text,

@@ -1,4 +1,4 @@
--- admit_tokens: brings jobs into the line whose tokens of limit keys come soon, for a reaper.
+-- admit_tokens: brings jobs into the line that will soon get the tokens of their limit keys. A reaper sends it.
 --
 -- Guard:      the guard of the function.
 -- Parameters: $1 the maximum number of jobs for each queue and kind of a key.

@@ -1,8 +1,8 @@
--- audit: who has changed what, the newest first.
+-- audit: the rows of the audit, which say who has changed what. The newest row comes first.
 --
 -- Guard:      none, it only reads.
--- Parameters: $1 only rows of the last so many milliseconds, or NULL, $2 limit.
--- Zero rows:  there are none.
+-- Parameters: $1 the greatest age of a row in ms, or NULL for all rows, $2 limit.
+-- Zero rows:  the audit has no such row.
 -- Index:      audit_pkey.
 SELECT a.id, a.at, a.actor, a.action, a.target, a.detail, a.db_user
 FROM leasehold.audit a

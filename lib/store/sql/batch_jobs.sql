@@ -1,4 +1,5 @@
--- batch_jobs: a page of the jobs of a batch, live and finished, newest first: by the time of their enqueue, then by the highest id.
+-- batch_jobs: a page of the jobs of a batch, live and finished, newest first: in descending order of the time of their enqueue,
+-- then of their id.
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 batch; $2 queue, $3 kind, $4 state, $5 the job after which the page starts, each NULL for any; $6 limit.

@@ -1,5 +1,5 @@
--- batch_moment: whether a batch has live jobs, and whether it is awaited: sealed, and its callbacks are not decided yet. Cheap enough
--- to be asked again and again.
+-- batch_moment: whether a batch has live jobs, and whether it is awaited. An awaited batch is sealed, and its callbacks are not
+-- decided yet. The statement is cheap enough for repeated calls.
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 name.

@@ -2,7 +2,7 @@
 --
 -- Guard:      none, it only reads. One snapshot sees a job in exactly one of the two tables.
 -- Parameters: $1 name, or NULL for all; $2 limit.
--- Zero rows:  there is no such batch, or none at all.
+-- Zero rows:  there is no batch of this name, or no batch at all.
 -- Index:      batch_pkey or batch_created; job_batch and history_batch. Counts every job of these batches.
 SELECT b.name::text AS name, b.created_at, b.sealed_at, b.completed_at, b.on_success::text AS on_success,
        b.on_complete::text AS on_complete, b.on_death::text AS on_death, b.callback_queue::text AS callback_queue,

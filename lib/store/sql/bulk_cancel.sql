@@ -4,11 +4,11 @@
 -- Guard:      the row still meets all conditions when it is locked. A row that another session has locked is skipped: it is being
 --             claimed or changed.
 -- Parameters: $1 queue, $2 kind, $3 states, $4 until, $5 error pattern, $6 batch: see parts/chosen.sql; $7 the id after which the page
---             begins, $8 the number of jobs to look at.
+--             begins, $8 the number of jobs to examine.
 -- Answer:     rows of the kind `done`: a job that was changed, with its worker if it runs; `locked`: a job that was skipped;
 --             `last`: the last job of the page.
 -- Zero rows:  there is no job after $7.
--- Index:      job_pkey, in the order of ids. So all pages together read the table once.
+-- Index:      job_pkey, in the order of ids. All pages together read the table once.
 WITH
 -- include chosen_page
 , gone AS (
@@ -33,7 +33,7 @@ SELECT 'done', f.id, f.queue::text, f.worker, f.epoch FROM flagged f
 UNION ALL
 SELECT 'locked', w.id, NULL, NULL, 0 FROM wanted w WHERE NOT EXISTS (SELECT FROM target t WHERE t.id = w.id)
 UNION ALL
--- Only tells the children. A reaper finds those that are now in the line.
+-- This only tells the children of the end. A reaper finds the children that are now in the line.
 SELECT 'done', c.id, c.queue, NULL, 0
 FROM (
     -- include tell_children: ended = kept

@@ -3,8 +3,8 @@
 -- Guard:      none, it only reads.
 -- Parameters: $1 queue, $2 kind, $3 states, $4 until, $5 error pattern, $6 batch: see parts/chosen.sql.
 -- Zero rows:  the filter chooses no job.
--- Index:      history_ended_badly for finished jobs. The live table is read once: about half a second for a million jobs. So this
---             is for operators, before they change so many jobs.
+-- Index:      history_ended_badly for finished jobs. The live table is read once: about half a second for a million jobs.
+--             Operators use the statement before a bulk change.
 SELECT c.queue, c.kind, c.state, count(*) AS count
 FROM (
     SELECT j.queue::text AS queue, j.kind::text AS kind, j.state::text AS state FROM leasehold.job j

@@ -2,7 +2,7 @@
 --
 -- Guard:      none, it only reads. The statement that changes the jobs has its own guard.
 -- Parameters: $1 queue, $2 kind, $3 states, $4 until, $5 error pattern, $6 batch: see parts/chosen.sql; $7 the id after which the page
---             begins, $8 the number of jobs to look at.
+--             begins, $8 the number of jobs to examine.
 -- Answer:     rows of the kind `found`, and one of the kind `last`: the last job of the page.
 -- Zero rows:  there is no job after $7.
 -- Index:      job_pkey, in the order of ids.

@@ -2,7 +2,7 @@
 --
 -- Guard:      none, it only reads. The statement that changes the jobs has its own guard.
 -- Parameters: $1 queue, $2 kind, $3 states: one state, $4 until, $5 error pattern, $6 batch: see parts/chosen.sql; $7 and $8 the job after
---             which the page begins: its created_at and its id; $9 the number of jobs to look at.
+--             which the page begins: its created_at and its id; $9 the number of jobs to examine.
 -- Answer:     rows of the kind `found`, and one of the kind `last`: the last job of the page.
 -- Zero rows:  there is no job after this one.
 -- Index:      history_ended_badly, in its order; it has no entries of jobs that succeeded.

@@ -3,12 +3,12 @@
 -- Guard:      the row still meets all conditions, and waits, when it is locked. A row that another session has locked is
 --             skipped: it is being claimed or changed.
 -- Parameters: $1 queue, $2 kind, $3 states, $4 until, $5 error pattern, $6 batch: see parts/chosen.sql; $7 the id after which the page
---             begins, $8 the number of jobs to look at, $9 the new priority, or NULL to keep it, $10 the new queue, or NULL to
+--             begins, $8 the number of jobs to examine, $9 the new priority, or NULL to keep it, $10 the new queue, or NULL to
 --             keep it.
 -- Answer:     rows of the kind `done`: a job that was changed; `locked`: a job that was skipped; `last`: the last job of the
---             page. A job that has this place already is in no row.
+--             page. The answer has no row for a job that already has this place.
 -- Zero rows:  there is no job after $7.
--- Index:      job_pkey, in the order of ids. So all pages together read the table once.
+-- Index:      job_pkey, in the order of ids. All pages together read the table once.
 WITH
 -- include chosen_page
 , placed AS (

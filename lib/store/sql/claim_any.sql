@@ -1,5 +1,5 @@
--- claim_any: as claim, also for jobs that claim passes over: those with a fair key, a retry policy or parents. A worker sends it instead of
--- claim while a queue has such jobs.
+-- claim_any: does the same as claim, also for jobs that claim skips: jobs with a fair key, a retry policy or parents. A worker
+-- sends claim_any instead of claim while a queue has such jobs.
 --
 -- Guard:      the row is queued, in the queue of the hints, its kind has a handler in the worker, neither its queue nor its kind
 --             is paused, it has never crashed a worker, and it has neither limit keys (claim_limited claims such jobs) nor a rule for
@@ -10,9 +10,10 @@
 --             $5 the queue of the hints. A job that was moved to another queue is not claimed.
 -- Zero rows:  for an id that is not in the answer, claim_careful finds out whether the job can be claimed.
 -- Index:      job_pkey; queue_paused; pause_pkey.
--- Counts:     the statement names job_noted, whose only rows are those of leasehold.job, and notes its changes itself.
+-- Counts:     the statement names job_noted, the parent table of leasehold.job, so the triggers that note changes do not run. The
+--             statement notes its changes itself.
 -- Why wait:   to skip locked rows, each row must be locked first. That makes the statement a fifth slower and writes 53
---             more bytes of WAL for each job. The lock timeout is set within the statement and ends with it.
+--             more bytes of WAL for each job. The statement sets the lock timeout for itself only.
 WITH claimed AS (
     UPDATE leasehold.job_noted j
     SET

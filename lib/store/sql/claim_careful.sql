@@ -2,12 +2,12 @@
 --
 -- Guard:      the row is queued, has no limit keys, is in the queue of the hints, its kind has a handler in the worker, and
 --             neither its queue nor its kind is paused. A row that another session has locked is skipped: that session decides
---             about the job. Of jobs that have crashed before, a worker runs at most ten that started within the last second: one
---             of them may have killed the earlier worker, and would crash all of them again. Jobs that one more crash would end
---             run one at a time. A job that has run for 10 s does not block the others.
+--             about the job. Of the jobs that have crashed before, a worker runs at most ten that started within the last second:
+--             one of these jobs may have killed the earlier worker, and would crash all of them again. Jobs that one more crash
+--             would end run one at a time. A job that has run for 10 s does not block the others.
 -- Parameters: $1 worker, $2 ids, each once, in the order of the line, $3 kinds, or NULL for every kind, $4 lease in ms, $5 the maximum
 --             number of jobs, $6 the queue of the hints.
--- Zero rows:  a job that is not in the answer cannot be claimed (any more), or not now. Both are normal.
+-- Zero rows:  a job that is not in the answer cannot be claimed now, or can never be claimed again. Both are normal.
 -- Index:      job_pkey; queue_paused; pause_pkey; job_in_danger, but only if there is a job that has crashed.
 -- Why ctid:   locked rows stay where they are. To find them by id again would make the statement a sixth slower. A row that
 --             another session has changed since the start of this statement has another ctid and is not claimed.

@@ -3,9 +3,10 @@
 -- Guard:      the guard of the function claim_limited: without Redis the same function decides.
 -- Parameters: $1 worker, $2 queue, $3 kinds, or NULL for every kind, $4 limit, $5 lease in ms, $6 how soon a token must come, in ms.
 -- Zero rows:  no such job can be claimed.
--- Index:      job_with_limits, one short range for each kind; then that of the function.
--- Order:      the order of the line. Of each kind twice the limit is tried, because a key may be full by now. Jobs whose token comes
---             later are passed over, up to 500 of each kind, so that they do not hold up the jobs of other keys.
+-- Index:      job_with_limits, one short range for each kind; then the indexes of the function.
+-- Order:      the order of the line. The function tries twice the limit of each kind, because a key may have become full. The
+--             statement skips jobs whose token comes later, up to 500 of each kind, so that they do not block the jobs of other
+--             keys.
 WITH RECURSIVE kind(name) AS (
     SELECT given.name FROM unnest($3::text[]) AS given(name)
     UNION

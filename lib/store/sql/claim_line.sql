@@ -1,16 +1,16 @@
 -- claim_line: queued → running, from the front of a queue's line, without hints.
 --
 -- Guard:      the row is queued, it has no limit keys (see claim_limited_line), and neither the queue nor its kind is
---             paused. A row that another session has locked is skipped, so any number of workers may claim at the same time and
---             none waits. Jobs that have crashed before are claimed a few
+--             paused. A row that another session has locked is skipped, so any number of workers may claim at the same time, and
+--             no worker waits. Jobs that have crashed before are claimed a few
 --             at a time, as in claim_careful.
 -- Parameters: $1 worker, $2 queue, $3 kinds, or NULL for every kind, $4 limit, $5 lease in ms, $6 whether jobs that have
 --             crashed before may be claimed too.
 -- Zero rows:  no job can be claimed.
 -- Index:      job_line_at, one short range for each kind; pause_pkey; job_in_danger, but only if there is a job that has crashed. Rows
 --             that are found are locked, and found again by ctid.
--- Order:      the order of the line, as far as this statement could lock it; the answer has this order too. For several
---             kinds, the front of each kind is locked; rows that are not claimed are free again at once.
+-- Order:      the order of the line, as far as this statement could lock it; the answer has this order too. For several kinds,
+--             the front of each kind is locked. Rows that are not claimed are unlocked when the statement ends.
 WITH RECURSIVE kind(name) AS (
     SELECT given.name FROM unnest($3::text[]) AS given(name)
     UNION
@@ -31,7 +31,7 @@ WITH RECURSIVE kind(name) AS (
     CROSS JOIN LATERAL (
         SELECT j.ctid AS at, j.id, j.line_at, j.crashes, j.max_crashes FROM leasehold.job j
         WHERE j.state = 'queued' AND j.queue = $2 AND j.kind = k.name AND j.line_at < 'infinity' AND j.limit_keys IS NULL
-          -- Jobs of a paused fair key are not in the line, but for those that came back from a worker.
+          -- The only jobs of a paused fair key in the line are jobs that a worker has returned.
           AND (j.fair_key IS NULL
                OR j.fair_key <> ALL (ARRAY(SELECT p.name FROM leasehold.pause p WHERE p.queue = $2 AND p.what = 'fair_key')))
           AND

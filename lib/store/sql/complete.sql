@@ -4,15 +4,15 @@
 -- Parameters: $1 worker, $2 ids, $3 epochs, $4 results (JSON as text, or NULL).
 -- Locked:     the statement waits up to 50 ms for a row that another transaction has locked. After that, the whole
 --             statement fails with lock_not_available (55P03) and changes nothing, and complete_careful is sent instead.
--- Answer:     one row for each queue and kind, with the ids and epochs of the runs that were ended. Then, without them, a row for each
---             child that is now in the line. A row for each run would make the statement a twelfth slower.
+-- Answer:     one row for each queue and kind, with the ids and epochs of the runs that were ended. Then a row without ids for
+--             each child that is now in the line. A row for each run would make the statement a twelfth slower.
 -- Zero rows:  a run that is not in the answer has a stale fence, or an earlier answer was lost: settle_again says which.
 -- Index:      job_pkey.
--- Counts:     the statement names job_noted, whose only rows are those of leasehold.job, and notes its changes itself.
--- Order:      rows are locked in the order in which they are found. That is the order of the parameters, which are sorted
---             by id.
+-- Counts:     the statement names job_noted, the parent table of leasehold.job, so the triggers that note changes do not run.
+--             The statement notes its changes itself.
+-- Order:      rows are locked in the order of the parameters, which are sorted by id.
 -- Why wait:   a separate step that locks each row first, as in complete_careful, makes the statement a fifth slower and
---             writes 54 more bytes of WAL for each job. The lock timeout is set within the statement and ends with it.
+--             writes 54 more bytes of WAL for each job. The statement sets the lock timeout for itself only.
 WITH gone AS (
     DELETE FROM leasehold.job_noted j
     USING unnest($2::uuid[], $3::integer[], $4::text[]) AS r(id, epoch, result)

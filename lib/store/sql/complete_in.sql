@@ -1,10 +1,10 @@
--- complete_in: running → succeeded, inside a transaction of the handler. The end of the job, the jobs that follow from the success
--- and the handler's own writes are committed together, or none of them.
+-- complete_in: running → succeeded, inside a transaction of the handler. The end of the job, the jobs that follow from the
+-- success and the handler's own writes are committed together or rolled back together.
 --
 -- Guard:      fence (id, epoch, worker).
 -- Parameters: $1 worker, $2 id, $3 epoch, $4 result (JSON as text, or NULL), $5 an array of jobs (JSON as text, or NULL).
--- Locked:     waits for a row that another transaction has locked: a heartbeat, for example. The lock timeout is that of the
---             caller.
+-- Locked:     waits for a row that another transaction has locked: a heartbeat, for example. The caller has set the lock
+--             timeout.
 -- Answer:     the run, if it was ended. Then, without an epoch, the children and the new jobs that are now in the line.
 -- Zero rows:  the lease is lost.
 -- Index:      job_pkey.

@@ -1,10 +1,11 @@
 -- dead_errors: the errors of dead jobs, in groups of the same kind and nearly the same text, the largest group first.
 --
 -- Guard:      none, it only reads.
--- Parameters: $1 queue, $2 kind, $3 the earliest time of the death, each NULL for any; $4 the number of dead jobs to look at, the
+-- Parameters: $1 queue, $2 kind, $3 the earliest time of the death, each NULL for any; $4 the number of dead jobs to examine, the
 --             newest by enqueue first; $5 the number of groups.
--- Answer:     the text of a group has `%` in place of numbers, hexadecimal numbers, UUIDs and line breaks. So it is a pattern
---             for the filter of bulk changes: see parts/chosen.sql. The answer also says how many dead jobs were looked at.
+-- Answer:     the text of a group has `%` in place of numbers, hexadecimal numbers, UUIDs and line breaks. So the text is a
+--             pattern for the filter of bulk changes: see parts/chosen.sql. The answer also says how many dead jobs the statement
+--             has read.
 -- Zero rows:  no job is dead.
 -- Index:      history_ended_badly, backwards; it has no entries of jobs that succeeded.
 WITH seen AS MATERIALIZED (

@@ -2,6 +2,6 @@
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 ids.
--- Zero rows:  none of the jobs is live and has an encrypted payload.
+-- Zero rows:  no live job among these has an encrypted payload.
 -- Index:      job_pkey.
 SELECT j.id FROM leasehold.job j WHERE j.id = ANY ($1::uuid[]) AND starts_with(j.payload::text, '{"$encrypted":{"v":')

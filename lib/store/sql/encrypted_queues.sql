@@ -2,5 +2,5 @@
 --
 -- Guard:      none, it only reads.
 -- Zero rows:  there is no such queue.
--- Index:      none: reads the rows of all queues that somebody has set. Processes with keys ask every five seconds at the most.
+-- Index:      none: reads all rows of leasehold.queue. Processes with keys send the statement at most once in five seconds.
 SELECT q.name::text FROM leasehold.queue q WHERE q.encrypted

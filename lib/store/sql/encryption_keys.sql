@@ -1,11 +1,11 @@
--- encryption_keys: how many values each key has encrypted, by the place where they stand; and in the queues that take encrypted payloads, how
--- many are not encrypted.
+-- encryption_keys: how many values each key has encrypted, by the place where the values are stored; and how many values in the
+-- queues that take encrypted payloads are not encrypted.
 --
 -- Guard:      none, it only reads.
 -- Parameters: none.
 -- Zero rows:  nothing is encrypted, and no queue takes encrypted payloads.
 -- Index:      none: reads all jobs, live and finished. For operators.
--- Key:        the form of an encrypted value is that of lib/encryption: its name is the first string after the version.
+-- Key:        lib/encryption defines the form of an encrypted value: the name of the key is the first string after the version.
 WITH value(place, queue, json) AS (
     SELECT 'live', j.queue::text, j.payload::text FROM leasehold.job j
     UNION ALL

@@ -1,6 +1,6 @@
 -- end_batches: enqueues the callback jobs of batches whose first job is dead, or whose jobs have all ended.
 --
--- Guard:      that of the function: each callback is made once.
+-- Guard:      the guard of the function: each callback is made once.
 -- Parameters: $1 limit.
 -- Zero rows:  no callback is due.
 -- Index:      batch_awaited, job_batch, history_batch.

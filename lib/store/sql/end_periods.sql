@@ -1,8 +1,9 @@
--- end_periods: forgets unique keys whose time is over. An enqueue does not need this: it takes over a key whose time is over.
+-- end_periods: deletes unique keys whose period has ended. This only saves space: an enqueue takes over such a key itself.
 --
--- Guard:      the time is over by the database's clock. A row that another session has locked is skipped: it may get a new time.
+-- Guard:      the period has ended by the database's clock. A row that another session has locked is skipped: it may get a new
+--             period.
 -- Parameters: $1 limit.
--- Zero rows:  no time is over.
+-- Zero rows:  no period has ended.
 -- Index:      unique_period_until; then unique_period_pkey.
 DELETE FROM leasehold.unique_period p
 WHERE p.key = ANY (ARRAY(

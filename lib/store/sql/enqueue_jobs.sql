@@ -1,5 +1,5 @@
--- enqueue_jobs: inserts jobs with words that the statements for many jobs do not know: retry, expires_at, unique. Beside them,
--- any other jobs, which may have been sent before.
+-- enqueue_jobs: inserts jobs with fields that the statements for many jobs do not support: retry, expires_at, unique. The same
+-- call may contain any other jobs, also jobs that may have been sent before.
 --
 -- Guard:      the guard of the function.
 -- Parameters: $1 an array of JSON objects (as text), $2 whether to skip jobs that an open transaction holds, $3 lock timeout,

@@ -4,12 +4,12 @@
 -- Parameters: the same as enqueue.
 -- Zero rows:  impossible: the statement inserts all jobs or fails.
 -- Index:      none is read.
--- Why:        to search for conflicts, and to reserve each row before it is written, takes a sixth of the time of enqueue
+-- Why:        searching for conflicts, and reserving each row before it is written, take a sixth of the time of enqueue
 --             and 48 bytes of WAL for each job.
 INSERT INTO leasehold.job AS j (id, queue, kind, payload, priority, run_at, max_attempts, max_crashes, timeout_ms,
                                 unique_key, limit_key, state, line_at, on_clock)
 SELECT s.id,
-       -- Mostly, the jobs of a batch have the queue and the kind of its first job, and these two names are checked once.
+       -- Usually all jobs of a batch have the same queue and kind as its first job. So these two names are checked once.
        CASE WHEN s.queue = (SELECT ($2::text[])[1]) THEN (SELECT ($2::text[])[1]::leasehold.name) ELSE s.queue::leasehold.name END,
        CASE WHEN s.kind = (SELECT ($3::text[])[1]) THEN (SELECT ($3::text[])[1]::leasehold.name) ELSE s.kind::leasehold.name END,
        s.payload::json, s.priority, due.at, s.max_attempts, s.max_crashes, s.timeout_ms,

@@ -1,4 +1,4 @@
--- enqueue_unless_held: inserts jobs, some of which are held by other sessions' transactions: these are skipped.
+-- enqueue_unless_held: inserts jobs. Skips a job whose id or unique key another session's open transaction holds.
 --
 -- Guard:      the guard of the function.
 -- Parameters: the same as enqueue.

@@ -1,10 +1,10 @@
 -- expire: running → queued, dead or cancelled, for leases that ran out. The attempt stays spent, and a crash is counted.
 --
--- Guard:      the lease ran out by the database's clock. A row that another session has locked is skipped: a renew or a
---             settle is using it, or a user's transaction, for any length of time. Meanwhile the worker cannot renew this
---             lease; afterwards the reaper gives it time for that.
--- Held up:    a statement that itself waited for half a second, for a lock on the whole table, expires nothing: that lock
---             has kept workers from renewing their leases too.
+-- Guard:      the lease ran out by the database's clock. A row that another session has locked is skipped: a renew or a settle
+--             uses the row, or a user's transaction, which may hold the lock for any time. While the row is locked, the worker
+--             cannot renew the lease. When the lock is released, the reaper gives the worker time to renew it.
+-- Held up:    if this statement waited for half a second for a lock on the whole table, it expires nothing: the same lock has
+--             kept workers from renewing their leases.
 -- Parameters: $1 limit, $2 scan start: no lease ends before this time, or NULL; $3 ids that must not expire, because they
 --             were locked a moment ago; $4 how soon, in ms, a lease must run out for its row to be checked for a lock.
 -- Zero rows:  no lease ran out, and no row whose lease is about to run out is locked.
@@ -79,7 +79,7 @@ FROM leasehold.job j
 WHERE j.id = ANY (ARRAY(SELECT n.id FROM near n WHERE NOT EXISTS (SELECT FROM free f WHERE f.id = n.id)))
   AND j.state = 'running'
 UNION ALL
--- Only tells the children. A reaper finds those that are now in the line.
+-- This only tells the children of the end. A reaper finds the children that are now in the line.
 SELECT c.id, c.queue, NULL, NULL, NULL, NULL
 FROM (
     -- include tell_children: ended = ended

@@ -1,4 +1,4 @@
--- fair_share: what a parked job waits for: the jobs of its own key before it, and the keys that share its queue and kind.
+-- fair_share: the reasons why a parked job waits: the jobs before it with the same key, and the other keys of its queue and kind.
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 id, $2 how far to count.
@@ -6,7 +6,7 @@
 -- Index:      job_pkey; job_parked: one range of the lane, and one probe for each key; fair_weight_pkey, fair_weight_change_pkey,
 --             pause_pkey.
 WITH RECURSIVE me AS MATERIALIZED (
-    -- By its id, and not by scanning the parked jobs.
+    -- This finds the job by its id, without a scan of the parked jobs.
     SELECT j.* FROM (SELECT j.id, j.queue, j.kind, j.fair_key, j.fair_at FROM leasehold.job j WHERE j.id = $1 OFFSET 0) j
     WHERE j.fair_at IS NOT NULL
 ), key(name, nth) AS (

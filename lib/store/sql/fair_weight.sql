@@ -1,5 +1,5 @@
--- fair_weight: sets how much of a queue a fair key gets, compared with the other keys, and puts the weight into force in the same transaction.
--- Parks the admitted jobs that wait.
+-- fair_weight: sets the weight of a fair key, that is its part of the queue compared with the other keys, and applies the weight
+-- in the same transaction. It parks the admitted jobs that wait.
 --
 -- Guard:      the guard of the functions. The transaction is this statement alone.
 -- Parameters: $1 queue, $2 key, $3 weight, $4 lock timeout, such as 200ms. After it, the statement fails with lock_not_available (55P03),

@@ -1,4 +1,4 @@
--- follow_fair: moves jobs of a queue to where its setting `fair` wants them. One batch.
+-- follow_fair: moves jobs of a queue to the place that the setting `fair` of the queue asks for. One batch.
 --
 -- Guard:      the guard of the function.
 -- Parameters: $1 queue, $2 the maximum number of jobs.

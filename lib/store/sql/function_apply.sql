@@ -27,7 +27,8 @@ BEGIN
     BEGIN
         EXECUTE source;
     EXCEPTION WHEN invalid_function_definition THEN
-        -- CREATE OR REPLACE changes neither the type of the answer nor names of parameters, and takes no default away.
+        -- CREATE OR REPLACE changes neither the type of the answer nor names of parameters, and removes no default of a
+        -- parameter.
         FOR made IN SELECT p.oid::regprocedure AS called FROM pg_proc p WHERE p.oid = ANY (old_functions) LOOP
             EXECUTE format('DROP FUNCTION %s', made.called);
         END LOOP;

@@ -2,7 +2,7 @@
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 ids.
--- Zero rows:  none of the jobs depends on another one.
+-- Zero rows:  no job of these depends on another job of these.
 -- Index:      edge_pkey.
 SELECT e.parent, e.child, e.met, e.on_parent_failure::text AS on_parent_failure
 FROM leasehold.edge e

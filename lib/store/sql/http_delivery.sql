@@ -1,9 +1,10 @@
--- http_delivery: the answers with these runs were written, or they are being written.
+-- http_delivery: notes that the server has written, or is still writing, the answers that contain these runs.
 --
 -- Guard:      the run was not reported as written before. A run that a reaper has given back stays as it is.
--- Parameters: $1 ids, $2 epochs, $3 the time for the rest of the answer in ms, or NULL: it was written.
--- Answer:     the runs that another session has locked: PostgreSQL does not know of them yet. The others do not wait for them.
--- Zero rows:  all of this is known now.
+-- Parameters: $1 ids, $2 epochs, $3 the time for the rest of the answer in ms, or NULL if the answer was written.
+-- Answer:     the runs that another session has locked: for these runs, nothing was noted yet. The other runs do not wait for
+--             them.
+-- Zero rows:  everything was noted.
 -- Index:      http_claim_pkey.
 WITH unknown AS MATERIALIZED (
     SELECT c.job, c.epoch FROM unnest($1::uuid[], $2::integer[]) AS r(id, epoch)

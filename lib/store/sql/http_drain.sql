@@ -1,4 +1,4 @@
--- http_drain: an HTTP worker gets no more jobs.
+-- http_drain: notes that an HTTP worker gets no more jobs.
 --
 -- Parameters: $1 worker.
 -- Zero rows:  the worker is drained already.

@@ -2,6 +2,6 @@
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 workers.
--- Zero rows:  none of them was drained.
+-- Zero rows:  no worker of these was drained.
 -- Index:      http_drain_pkey.
 SELECT d.worker FROM leasehold.http_drain d WHERE d.worker = ANY ($1::uuid[])

@@ -1,4 +1,5 @@
--- http_lock: the turn of a claim of an HTTP worker. In the transaction of the claim: the same claim in another process waits for its end.
+-- http_lock: takes the lock of one claim of an HTTP worker, in the transaction of the claim. If another process executes the same
+-- claim, it waits for the end of this transaction.
 --
 -- Parameters: $1 worker, $2 claim.
 -- Index:      none.

@@ -1,7 +1,7 @@
--- http_note: notes which claim of an HTTP worker has started these runs. In the transaction of the claim.
+-- http_note: notes which claim of an HTTP worker has started these runs. It runs in the transaction of the claim.
 --
--- Parameters: $1 worker, $2 claim, $3 ids of jobs that this transaction has claimed, $4 the time for the answer in ms: if it was not
---             written by then, the server has died (http_undelivered).
+-- Parameters: $1 worker, $2 claim, $3 ids of jobs that this transaction has claimed, $4 the time for the answer in ms: an answer
+--             that is not written within this time means that the server has died (http_undelivered).
 -- Clock:      the transaction may have waited for locks, so the time for the answer begins now.
 -- Answer:     the end of each lease.
 -- Index:      job_pkey, http_claim_pkey.

@@ -1,4 +1,5 @@
--- http_report: writes what a run of an HTTP worker tells: how much is done, or a note, or both. The notes before stay, the latest of them.
+-- http_report: writes the progress that a run of an HTTP worker reports: the part that is done, or a note, or both. The latest
+-- earlier notes stay.
 --
 -- Guard:      fence (id, epoch, worker). A row that another transaction has locked is skipped.
 -- Parameters: $1 id, $2 worker, $3 epoch, $4 the part that is done, or NULL to keep it, $5 a note, or NULL, $6 the most notes.

@@ -1,11 +1,12 @@
--- http_undelivered: running → queued, for runs of HTTP workers whose answer was not written in time: their server has died. The attempt is
--- given back, as in release: no worker knows of the run.
+-- http_undelivered: running → queued, for runs of HTTP workers whose answer was not written in time: their server has died. The
+-- attempt is given back, as in release: no worker has received the run.
 --
--- Guard:      the fence of the run, with the lease that the claim gave. A run with another lease was renewed, or asked for again: its
---             worker has it. No cancel is wanted: then the run ends with its lease, and the job is cancelled.
+-- Guard:      the fence of the run, with the lease that the claim gave. A run with another lease was renewed, or claimed again
+--             with the same claim id, so its worker has received it. No cancel is wanted: a run whose cancel is wanted ends with
+--             its lease, and then the job is cancelled.
 -- Parameters: $1 limit.
 -- Zero rows:  every answer was written.
--- Locked:     a row that another session has locked is tried again the next time.
+-- Locked:     a row that another session has locked is skipped until the next call.
 -- Index:      http_claim_undelivered, job_pkey. IS NOT DISTINCT FROM keeps the planner from searching by the lease (job_lease).
 WITH late AS MATERIALIZED (
     SELECT c.job, c.epoch, c.worker, c.lease_expires_at FROM leasehold.http_claim c

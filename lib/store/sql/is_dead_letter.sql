@@ -1,4 +1,5 @@
--- is_dead_letter: whether a job was made because another one died. Asked only for a job whose encrypted payload belongs to another job.
+-- is_dead_letter: whether a job is the dead letter of another job. Needed only for a job whose encrypted payload belongs to
+-- another job.
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 the job, $2 the job that died.

@@ -1,17 +1,18 @@
--- jobs: a page of jobs, live and finished, newest first: by the time of their enqueue, then by the highest id.
+-- jobs: a page of jobs, live and finished, newest first: in descending order of the time of their enqueue, then of their
+-- id.
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 queue, $2 kind, $3 state, $4 the job after which the page starts (the last job of the page before), each
 --             NULL for any; $5 limit.
 -- Zero rows:  there are no more jobs.
 -- How:        most ids contain the time of the enqueue, accurate to two seconds. These jobs are found by a backward scan of
---             a primary key. `newest` scans until it has a page. Then no job more than two seconds outside of the times of
---             this page can belong to it, and `ordinary` reads the jobs within this range. Ids that do not contain the time
---             have an index in the right order (`job_not_on_clock`, `history_not_on_clock`; running jobs are few and are read by
---             `job_lease`), and so do finished jobs that did not succeed.
+--             a primary key. `newest` scans until it has a page. No job whose id is more than two seconds outside of the
+--             times of this page can belong to the page. So `ordinary` reads the jobs within this range. Ids that do not
+--             contain the time have an index in the right order (`job_not_on_clock`, `history_not_on_clock`; running jobs are few
+--             and are read by `job_lease`), and so do finished jobs that did not succeed.
 -- Index:      job_pkey and the primary keys of the partitions of history, backwards; job_not_on_clock, job_lease,
---             history_not_on_clock, history_ended_badly; then the primary keys. A page costs the index entries that it scans,
---             and those of four seconds.
+--             history_not_on_clock, history_ended_badly; then the primary keys. A page reads its own index entries, and the
+--             index entries of four more seconds.
 -- Form:       each state is written by its name, so that the planner, which knows the parameters, sees which state is
 --             requested and leaves out branches that cannot contain it. Only times and ids are sorted, because payloads may
 --             be large.

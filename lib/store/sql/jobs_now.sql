@@ -1,4 +1,4 @@
--- jobs_now: how some jobs are now, live or finished, without their payloads and results.
+-- jobs_now: the current state of some jobs, live or finished, without their payloads and results.
 --
 -- Guard:      none, it only reads. One snapshot sees a job in exactly one of the two tables.
 -- Parameters: $1 ids.

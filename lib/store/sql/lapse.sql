@@ -1,12 +1,12 @@
--- lapse: blocked, scheduled or queued → cancelled, for jobs that have not begun by their expires_at; scheduled or queued → dead, for
--- jobs whose time for retries is over. The rows move to history.
+-- lapse: blocked, scheduled or queued → cancelled, for jobs that have not begun by their expires_at; scheduled or queued → dead,
+-- for jobs whose time for retries has ended. The rows move to history.
 --
--- Guard:      the time is over by the database's clock, and the job waits. A row that another session has locked is skipped.
+-- Guard:      the time has passed by the database's clock, and the job waits. A row that another session has locked is skipped.
 -- Parameters: $1 limit.
 -- Zero rows:  no job is overdue.
 -- Index:      job_overdue, which contains only waiting jobs with such a time; then job_pkey.
 -- Then:       a dead letter of each job that died, if its queue has a queue for them.
--- Claims:     a claim refuses an overdue job too, so none begins before a reaper comes.
+-- Claims:     a claim refuses an overdue job too, so no such job begins before a reaper ends it.
 WITH target AS MATERIALIZED (
     SELECT j.id FROM leasehold.job j
     WHERE j.state <> 'running' AND least(j.expires_at, j.retry_until) <= now()
@@ -36,7 +36,7 @@ WITH target AS MATERIALIZED (
 -- include dead_letter: ended = kept
 SELECT k.id, k.queue, k.state::text AS state FROM kept k
 UNION ALL
--- Only tells the children. A reaper finds those that are now in the line.
+-- This only tells the children of the end. A reaper finds the children that are now in the line.
 SELECT c.id, c.queue, NULL
 FROM (
     -- include tell_children: ended = kept

@@ -1,4 +1,5 @@
--- limit_holders: which limits a job meets: for each of its keys the limit, the runs that hold slots, and when a token comes.
+-- limit_holders: the limits that apply to a job: for each of its keys the limit, the runs that hold slots, and when a token
+-- comes.
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 keys.
@@ -27,7 +28,7 @@ LEFT JOIN LATERAL (
     -- include locker_of: xmaxes = ARRAY[b.xmax]; table = leasehold.limit_bucket
 ) at_bucket ON b.xmax <> '0'
 LEFT JOIN LATERAL (
-    -- The slots of runs that have ended, as far as they can be taken.
+    -- The slots of runs that have ended, if a claim can take them.
     SELECT array_agg(s.xmax) AS xmaxes FROM leasehold.limit_slot s
     WHERE s.key = k.key AND s.slot < l.running AND s.xmax <> '0' AND NOT EXISTS (
         SELECT FROM leasehold.job j WHERE j.id = s.job AND j.epoch = s.epoch AND j.state::text = 'running')
@@ -36,7 +37,7 @@ LEFT JOIN LATERAL (
     -- include locker_of: xmaxes = slots.xmaxes; table = leasehold.limit_slot
 ) at_slot ON slots.xmaxes IS NOT NULL
 LEFT JOIN LATERAL (
-    -- A limit whose change waits to be put into force.
+    -- A limit whose change waits to be applied.
     SELECT array_agg(e.xmax) AS xmaxes FROM leasehold.key_limit e
     WHERE e.xmax <> '0' AND EXISTS (SELECT FROM leasehold.limit_change c WHERE c.key = e.key)
       AND (e.key = k.key OR (right(e.key::text, 1) = '*' AND starts_with(k.key, left(e.key::text, -1))))

@@ -1,5 +1,5 @@
--- limit_set: sets the limit of a key or of a pattern, and puts it into force in the same transaction: no claim that knows the old limit is
--- left after the answer.
+-- limit_set: sets the limit of a key or of a pattern, and applies it in the same transaction: after the answer, no claim
+-- uses the old limit.
 --
 -- Guard:      the guard of the functions. The transaction is this statement alone.
 -- Parameters: $1 key, $2 the most runs at the same time, or NULL, $3 rate, or NULL, $4 burst, or NULL, $5 lock timeout, such as 200ms.

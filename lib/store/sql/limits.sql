@@ -2,10 +2,11 @@
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 a key or a pattern as it was set, or NULL for all limits.
--- Zero rows:  there is no limit, or not this one.
--- Counts:     of a pattern, the runs of all its keys together. Waiting are the queued jobs, up to 10,000: those that wait
---             for room, and those that may start and have not. A job with several keys counts for the one that it waits for.
--- Index:      key_limit_pkey, limit_change_pkey, limit_slot_pkey, job_by_limit, job_pkey. Of each key, all slots are read.
+-- Zero rows:  there is no limit at all, or no limit with this key or pattern.
+-- Counts:     a pattern counts the runs of all its keys together. The waiting jobs are the queued jobs, up to 10,000: jobs
+--             that wait for room, and jobs that may start but have not started. A job with several keys counts for the key
+--             that it waits for.
+-- Index:      key_limit_pkey, limit_change_pkey, limit_slot_pkey, job_by_limit, job_pkey. All slots of each key are read.
 WITH change AS MATERIALIZED (
     SELECT DISTINCT ON (c.key) c.key, c.running, c.rate, c.rate_text, c.burst, c.asked_at
     FROM leasehold.limit_change c WHERE $1::text IS NULL OR c.key = $1::text

@@ -2,7 +2,8 @@
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 ids.
--- Zero rows:  none of these rows is locked; or PostgreSQL does not show the transactions of other roles to this one, as in explain.
+-- Zero rows:  no row of these is locked; or PostgreSQL does not show the transactions of other roles to the role of this session,
+--             as in explain.
 -- Locks:      see locker_of.
 -- Index:      job_pkey.
 SELECT l.id, locker.pid, locker.application, locker.since, locker.state,

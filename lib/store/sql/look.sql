@@ -1,8 +1,9 @@
--- look: the live jobs among some ids, and whether each of them may be claimed. Tells why some hints were not claimed.
+-- look: the live jobs among some ids, and whether each of them may be claimed. The answer explains why some hints were
+-- not claimed.
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 ids, $2 kinds that the worker has handlers for, or NULL for every kind.
--- Zero rows:  an id that is not in the answer belongs to no live job: its hint can be forgotten.
+-- Zero rows:  an id that is not in the answer belongs to no live job: its hint can be dropped.
 -- Answer:     claimability is a value of Claimability in lib/core, except `finished`. If the answer says that a job is
 --             claimable and a claim did not get the job, another session has locked its row.
 -- Index:      job_pkey.

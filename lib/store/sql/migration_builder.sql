@@ -3,7 +3,7 @@
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 the comment at the start of each such statement of a migration.
--- Zero rows:  no session does.
+-- Zero rows:  no session does this.
 SELECT a.pid
 FROM pg_stat_activity a
 WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.state = 'active' AND a.usename = current_user

@@ -1,8 +1,8 @@
--- next_token: when the next token comes for the jobs at the front of a line that have limit keys. For a worker without Redis.
+-- next_token: when the next token comes for the jobs with limit keys at the front of a line. A worker without Redis sends it.
 --
 -- Guard:      none, it only reads. Only claim_limited gives tokens.
 -- Parameters: $1 queue, $2 kinds, or NULL for every kind.
--- Answer:     how long until then, in µs; NULL: no such job waits for a token.
+-- Answer:     the time until the next token, in µs; NULL: no such job waits for a token.
 -- Index:      job_with_limits, up to 500 jobs of each kind; key_limit_pkey, key_limit_pattern, limit_bucket_pkey.
 WITH front AS MATERIALIZED (
     SELECT j.limit_keys FROM unnest($2::text[]) k(kind)

@@ -1,12 +1,12 @@
 -- note_repairs: records a repair in the trails of live jobs. Changes nothing else: state, lease and epoch stay the same.
 --
 -- Guard:      the row is live, in the state and (if given) of the epoch that the repair is about, and was not claimed in
---             the last $5 ms. A row that another session has locked is skipped: a claim or a settle is using it, so nothing
---             is left to repair.
+--             the last $5 ms. A row that another session has locked is skipped: a claim or a settle uses the row, so no
+--             repair is needed any more.
 -- Parameters: $1 the process that repairs, $2 ids, $3 epochs (NULL means any), $4 state, or NULL for any, $5 ms, $6 note.
 -- Zero rows:  a job that is not in the answer has moved on by itself, so it had no problem.
 -- Once:       a repair that equals the last entry is not recorded again. Otherwise a repair that must be repeated would
---             push all other entries out of the trail. Such a job is still in the answer.
+--             push all other entries out of the trail. The job of such a repair is in the answer all the same.
 -- Index:      job_pkey.
 WITH repair AS MATERIALIZED (
     SELECT r.id, r.epoch FROM unnest($2::uuid[], $3::integer[]) AS r(id, epoch) ORDER BY r.id

@@ -1,6 +1,6 @@
 -- operation_advance: ends a page of an operation, in the transaction of operation_hold: the new cursor, and what the page did.
 --
--- Guard:      operation_hold has locked the row in this transaction. The fence is checked all the same.
+-- Guard:      operation_hold has locked the row in this transaction. The statement checks the fence all the same.
 -- Parameters: $1 id, $2 server, $3 epoch, $4 cursor, $5 locked jobs, $6 jobs that were changed, $7 workers that were told to stop,
 --             $8 jobs whose unique key is taken.
 -- Zero rows:  another server has the operation.

@@ -1,4 +1,5 @@
--- operation_cancel: ends an operation that no server works on, and tells the server of another one to stop after its page.
+-- operation_cancel: ends an operation that no server works on. If a server works on the operation, the statement tells
+-- that server to stop after its page.
 --
 -- Guard:      the row is locked. An operation that has ended stays as it is.
 -- Parameters: $1 id.

@@ -1,4 +1,5 @@
--- operation_end: ends an operation: done, cancelled or failed. Or gives it back: another server goes on with it at once.
+-- operation_end: ends an operation: done, cancelled or failed. Or gives the operation back, so that another server can continue
+-- it immediately.
 --
 -- Guard:      the server and the epoch have the operation.
 -- Parameters: $1 id, $2 server, $3 epoch, $4 the state: done, cancelled, failed, or waiting to give it back; $5 the reason of a failure.

@@ -1,9 +1,9 @@
 -- operation_take: gives a server the oldest operation that no server works on: a new one, or one whose server has died or stopped.
 --
--- Guard:      the row is locked, and one that another session has locked is left to it. The epoch rises, so the server before can write
---             nothing more about the operation.
+-- Guard:      the row is locked; a row that another session has locked is skipped. The epoch rises, so the server that had the
+--             operation before can write nothing more about it.
 -- Parameters: $1 the server, $2 the length of the lease in ms.
--- Zero rows:  there is nothing to do.
+-- Zero rows:  no operation waits for a server.
 -- Index:      operation_open.
 UPDATE leasehold.operation o
 SET state = 'running', worker = $1::uuid, epoch = o.epoch + 1, lease_expires_at = now() + $2::bigint * interval '1 ms',

@@ -1,6 +1,6 @@
--- operation_trim: forgets operations that ended more than 14 days ago, the oldest first.
+-- operation_trim: deletes operations that ended more than 14 days ago, the oldest first.
 --
--- Guard:      rows that another session has locked are left to it.
+-- Guard:      rows that another session has locked are skipped.
 -- Parameters: $1 limit.
 -- Answer:     the number of deleted operations.
 -- Index:      operation_finished.

@@ -1,4 +1,4 @@
--- pause: pauses a queue: none of its jobs is claimed until it is resumed. Running jobs continue.
+-- pause: pauses a queue: no job of the queue is claimed until the queue is resumed. Running jobs continue.
 --
 -- Guard:      the queue is not paused.
 -- Parameters: $1 queue, $2 lock timeout, such as 200ms. After it, the statement fails with lock_not_available (55P03).

@@ -1,11 +1,11 @@
 -- pooled_begin: begins the transaction in which a statement goes through a pooler, or is planned for its parameters.
 --
 -- Guard:      a pooler reserves one server connection for us from here to the end of the transaction, and no longer. So all
---             settings here are SET LOCAL: they end with the transaction, and no other client sees them.
+--             settings here are SET LOCAL: they end with the transaction, and no other client gets them.
 -- Parameters: $LIMIT, inserted into the text: the timeout in ms for each statement of the transaction, and for the client
 --             between two statements. $LOCKS: the timeout in ms for each lock; 0 for none.
--- Settings:   those of `PLANNING`, `PINNED` and `limits` in connect.rs, where the reasons are. Whether writes are allowed
---             is not set here: a server or a database that is read-only stays so.
+-- Settings:   the settings of `PLANNING`, `PINNED` and `limits` in connect.rs, which has the reasons. The text does not set
+--             whether writes are allowed: a server or a database that is read-only stays read-only.
 -- Form:       one message with one answer: the settings cost no extra round trip.
 -- Zero rows:  always.
 -- Index:      none.

@@ -1,4 +1,4 @@
--- position: the number of jobs before this one in its line, counted up to a limit.
+-- position: the number of jobs before a job in its line, counted up to a limit.
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 id, $2 limit.

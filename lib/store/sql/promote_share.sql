@@ -1,13 +1,13 @@
--- promote_share: scheduled → queued, for a few due jobs of each of some queues. While thousands of jobs of one queue are due, it
--- brings the jobs of the others.
+-- promote_share: scheduled → queued, for a few due jobs of each of some queues. While thousands of jobs of one queue are due,
+-- this statement promotes the jobs of the other queues.
 --
 -- Guard:      the row is scheduled and due. A row that another session has locked is skipped.
--- Parameters: $1 limit for each queue, $2 the queue after which the statement begins, $3 the number of queues to look at.
--- Answer:     a row for each job, as promote. The last row has the last queue that was looked at, NULL if there was none, and in
---             `queues_seen` the number of queues that were looked at.
+-- Parameters: $1 limit for each queue, $2 the queue after which the statement begins, $3 the number of queues to examine.
+-- Answer:     a row for each job, as promote. The last row has the last queue that the statement has read, or NULL if there was
+--             no queue. Its `queues_seen` is the number of queues that the statement has read.
 -- Zero rows:  never.
--- Index:      job_due_in_queue, one probe and one short range for each queue; then job_pkey. The condition on the state is written
---             as the index has it.
+-- Index:      job_due_in_queue, one probe and one short range for each queue; then job_pkey. The condition on the state has the
+--             same text as in the index.
 WITH RECURSIVE queues(name, nth) AS (
     (SELECT j.queue::text, 1 FROM leasehold.job j
      WHERE j.state >= 'scheduled' AND j.state <= 'scheduled' AND octet_length(j.queue::text) > 0

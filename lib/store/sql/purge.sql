@@ -28,7 +28,7 @@ WITH line AS MATERIALIZED (
 -- include note_ended
 SELECT e.id FROM ended e
 UNION ALL
--- Only tells the children. A reaper finds those that are now in the line.
+-- This only tells the children of the end. A reaper finds the children that are now in the line.
 SELECT c.id
 FROM (
     -- include tell_children: ended = ended

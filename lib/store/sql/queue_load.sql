@@ -1,12 +1,13 @@
--- queue_load: what each of some queues could run now, and what runs. The function of the same name has the rules.
+-- queue_load: how many jobs each of some queues could run now, and how many run. The function of the same name has the rules.
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 queues; for each queue: $2 the kinds whose jobs count, as a JSON array, or NULL for every kind; $3 for how many
 --             milliseconds jobs of other kinds count after they have become due, or NULL if they do not count; $4 the workers that are
 --             draining.
--- Zero rows:  no queue is asked for. Otherwise one row for each queue, in order, also for a queue that was never used.
+-- Zero rows:  no queue is asked for. Otherwise the answer has one row for each queue, in order, also for a queue that was never
+--             used.
 -- Cost:       the counts are read once for all queues.
--- Index:      those of the counts and of the function.
+-- Index:      the indexes of the counts and of the function.
 WITH
 -- include counted: queues = c.queue = ANY ($1::text[])
 , counts AS MATERIALIZED (

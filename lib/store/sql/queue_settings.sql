@@ -1,4 +1,4 @@
--- queue_settings: what somebody has said about a queue.
+-- queue_settings: the settings of a queue and its pauses.
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 queue.

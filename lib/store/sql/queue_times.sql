@@ -1,8 +1,8 @@
 -- queue_times: how many jobs of each queue and kind have ended in a time, and how long they waited and ran.
 --
 -- Guard:      none, it only reads.
--- Parameters: $1 queue, or NULL for all queues; $2 for how many minutes, up to the last one that is added up; $3 whether to show each
---             minute in a row of its own.
+-- Parameters: $1 queue, or NULL for all queues; $2 the number of minutes, which end with the last minute that is added up; $3
+--             whether to return a separate row for each minute.
 -- Zero rows:  no job has ended in this time.
 -- Answer:     waits and runs: the bounds of the buckets (see leasehold.minute) and their jobs, as two arrays each.
 -- Index:      minute_pkey, the range of these minutes.

@@ -1,9 +1,9 @@
 -- queues_in_line: which of some queues have a queued job, whether or not it can be claimed now. A worker with many queues and
--- without hints asks this once, and not the line of each queue.
+-- without hints sends this statement once, instead of one statement for each queue.
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 queues.
--- Zero rows:  none of the queues has a queued job.
+-- Zero rows:  no queue of these has a queued job.
 -- Index:      job_line_at, one probe for each queue.
 SELECT q.name
 FROM unnest($1::text[]) AS q(name)

@@ -2,13 +2,14 @@
 --
 -- Guard:      fence (id, epoch, worker), locked in id order.
 -- Parameters: $1 worker, $2 ids, $3 epochs, $4 lease in ms.
--- Zero rows:  a run that is not in the answer has lost its lease; its handler must be told.
+-- Zero rows:  a run that is not in the answer has lost its lease; the worker must stop its handler.
 -- Locked:     the statement does not wait for a row that another session has locked (for example a cancel in an open
---             transaction). To wait would cost the worker all its other leases. Such a row is in the answer as `locked`:
---             the worker still holds it with the old lease, and must renew it at the next heartbeat. No reaper can expire
---             the row while it is locked.
+--             transaction). While the statement waited, all other leases of the worker would run out. A locked row is in the
+--             answer as `locked`: the worker still holds it with the old lease, and must renew it at the next heartbeat. No
+--             reaper can expire the row while it is locked.
 -- Index:      job_pkey.
--- Counts:     the statement names job_noted, whose only rows are those of leasehold.job, because it changes no number of jobs.
+-- Counts:     the statement names job_noted, the parent table of leasehold.job, so the triggers that note changes do not run:
+--             the statement changes no number of jobs.
 WITH run AS MATERIALIZED (
     SELECT r.id, r.epoch FROM unnest($2::uuid[], $3::integer[]) AS r(id, epoch) ORDER BY r.id
 ), target AS MATERIALIZED (

@@ -1,4 +1,4 @@
--- reorder_done: all jobs of a line stand where the step of their queue puts them.
+-- reorder_done: notes that all jobs of a line are at the position that the priority step of their queue gives them.
 --
 -- Guard:      the step has not changed again since the caller began.
 -- Parameters: $1 queue, $2 the transaction that changed the step, as reorders says.

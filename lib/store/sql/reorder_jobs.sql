@@ -1,4 +1,4 @@
--- reorder_jobs: the same for a few jobs, which reorder_line found locked.
+-- reorder_jobs: does the same as reorder_line, for a few jobs that reorder_line found locked.
 --
 -- Guard:      the guard of the part.
 -- Parameters: $1 queue, $2 ids.

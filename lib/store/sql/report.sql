@@ -1,12 +1,13 @@
--- report: writes the progress of runs. What a run reports replaces what its job had before.
+-- report: writes the progress of runs. The new progress replaces the earlier progress of the job.
 --
 -- Guard:      fence (id, epoch, worker), locked in id order.
 -- Parameters: $1 worker, $2 ids, $3 epochs, $4 parts that are done, or NULL, $5 notes: arrays of JSON objects as text, each with
 --             nth, ago_ms and note.
--- Locked:     a row that another transaction has locked is skipped; the next report of the run has everything.
+-- Locked:     a row that another transaction has locked is skipped; the next report of the run contains everything.
 -- Zero rows:  a run that is not in the answer has a stale fence, or its row is locked.
 -- Index:      job_pkey. No index contains the changed column, so the new version of the row needs no index entry.
--- Counts:     the statement names job_noted, whose only rows are those of leasehold.job, because it changes no number of jobs.
+-- Counts:     the statement names job_noted, the parent table of leasehold.job, so the triggers that note changes do not run:
+--             the statement changes no number of jobs.
 WITH target AS MATERIALIZED (
     SELECT j.id, r.done, r.notes
     FROM (SELECT DISTINCT ON (r.id, r.epoch) *

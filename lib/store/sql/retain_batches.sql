@@ -1,6 +1,6 @@
 -- retain_batches: deletes batches whose jobs have all left history.
 --
--- Guard:      that of the function.
+-- Guard:      the guard of the function.
 -- Parameters: $1 limit.
 -- Zero rows:  never.
 -- Index:      batch_created, job_batch, history_batch.

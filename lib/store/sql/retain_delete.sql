@@ -1,7 +1,7 @@
 -- retain_delete: deletes rows of the default partition that are older than the retention of their queue, up to a limit.
 --
 -- Guard:      age; a row that another session has locked is skipped.
--- Parameters: $1 the retention of finished jobs, in seconds, of queues that do not say another, $2 limit.
+-- Parameters: $1 the retention of finished jobs, in seconds, for queues without a setting, $2 limit.
 -- Answer:     the number of deleted rows.
 -- Index:      none; the default partition is normally empty.
 WITH old AS MATERIALIZED (

@@ -1,10 +1,10 @@
--- retain_due: the days of history that still have finished jobs of a queue that should be gone. The days are those of whole
--- partitions. A queue whose jobs are kept for a shorter time than the others needs its rows deleted. If a queue keeps its jobs
--- for a longer time, the partitions stay, and the rows of all other queues are deleted.
+-- retain_due: the days of history that still contain finished jobs that are older than the retention of their queue. Each day
+-- is a whole partition. If a queue keeps its jobs for a shorter time than the others, its rows are deleted one by one. If a
+-- queue keeps its jobs for a longer time, the partitions stay, and the rows of all other queues are deleted.
 --
 -- Guard:      none, it only reads.
--- Parameters: $1 the retention of finished jobs, in seconds, of queues that do not say another.
--- Answer:     pairs of a queue and a day, the oldest day first. The empty name: all queues that do not say how long.
+-- Parameters: $1 the retention of finished jobs, in seconds, for queues without a setting.
+-- Answer:     pairs of a queue and a day, the oldest day first. The empty name means all queues without a retention setting.
 -- Zero rows:  nothing to delete.
 -- Index:      none; it reads the catalog, the queues, and the days that are done.
 WITH day AS MATERIALIZED (

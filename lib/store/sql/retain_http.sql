@@ -1,5 +1,5 @@
--- retain_http: forgets answers to requests with an Idempotency-Key after a day, the claims of HTTP workers whose runs have
--- ended, the traces of jobs that have ended, and after 30 days that a worker was drained.
+-- retain_http: deletes four sorts of rows: answers to requests with an Idempotency-Key, after a day; claims of HTTP
+-- workers whose runs have ended; traces of jobs that have ended; and the notes that a worker was drained, after 30 days.
 --
 -- Parameters: $1 limit, for each of the four.
 -- Zero rows:  never.

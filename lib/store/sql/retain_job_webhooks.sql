@@ -1,4 +1,4 @@
--- retain_job_webhooks: forgets which webhooks jobs named, once the jobs have left history, up to a limit.
+-- retain_job_webhooks: deletes the rows that say which webhook a job named, after the job has left history. Up to a limit.
 --
 -- Guard:      age, and the job is neither live nor in history: so it cannot be revived. A row that another session has locked is skipped.
 -- Parameters: $1 the longest retention of finished jobs, in seconds, $2 limit.

@@ -1,4 +1,5 @@
--- retain_letters: deletes connections to dead jobs that are no longer kept, up to a limit.
+-- retain_letters: deletes the connections between dead letters and dead jobs that history does not keep any more, up
+-- to a limit.
 --
 -- Guard:      age, and the letter is not live. A row that another session has locked is skipped.
 -- Parameters: $1 the longest retention of finished jobs, in seconds, $2 limit.

@@ -1,9 +1,10 @@
 -- retain_trim: deletes the finished jobs of a queue from one day of history: one page, in the order of ids.
 --
 -- Guard:      the queue. A row that another session has locked is skipped: it is being revived.
--- Parameters: $1 queue; the empty name: all queues that do not say how long their jobs are kept; $2 day, $3 the id after which
---             the page begins, $4 the number of rows to look at.
--- Answer:     one row: the last id of the page, NULL if there was none: then the day is done; and how many rows were deleted.
+-- Parameters: $1 queue; the empty name means all queues without a retention setting; $2 day, $3 the id after which the page
+--             begins, $4 the number of rows to examine.
+-- Answer:     one row: the last id of the page, or NULL if the page was empty and the day is done; and the number of deleted
+--             rows.
 -- Index:      the primary key of the partition.
 WITH seen AS MATERIALIZED (
     SELECT h.id, h.queue FROM leasehold.history h

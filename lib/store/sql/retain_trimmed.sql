@@ -1,5 +1,5 @@
--- retain_trimmed: remembers that the finished jobs of a queue have been deleted from a day, and forgets days that have no
--- partition any more.
+-- retain_trimmed: stores that the finished jobs of a queue have been deleted from a day, and deletes the rows of days
+-- that no longer have a partition.
 --
 -- Guard:      none, it may be sent twice.
 -- Parameters: $1 queue, $2 day.

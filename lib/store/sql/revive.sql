@@ -1,10 +1,11 @@
--- revive: moves finished jobs back to the line with new attempts and no crashes, and scheduled jobs at once.
+-- revive: moves finished jobs back to the line with new attempts and no crashes. It also moves scheduled jobs into the line
+-- immediately.
 --
 -- Guard:      the row is in history (locked in id order), or live and scheduled; and no live job has its unique key. If one
 --             key is in use, nothing is changed, and the rows say whose key it is. A key that another session takes at the
 --             same moment is refused by the unique index; then the whole statement can be sent again.
--- Words:      a revived job has all its time for retries again, and does not expire: its expires_at is over or may soon be. It
---             takes the first place of its unique key, like a job that is new.
+-- Words:      a revived job has all its time for retries again, and does not expire: its expires_at has passed or may pass
+--             soon. It takes the first place of its unique key, like a job that is new.
 -- Limits:     a revived job with limit keys waits for room behind the line, until a reaper admits it.
 -- Shares:     a revived job with a fair key is parked, until a reaper admits it.
 -- Parameters: $1 ids, $2 lock timeout, such as 200ms. After it, the statement fails with lock_not_available (55P03).

@@ -21,7 +21,8 @@ BEGIN
                     -- Another session has just created the role.
                     NULL;
                 WHEN insufficient_privilege THEN
-                    -- The owner of the schema may not create roles. Without this role, a server can serve as long as there are no tokens.
+                    -- The owner of the schema may not create roles. Without this role, a server can serve while there are no
+                    -- tokens.
                     IF name <> 'leasehold_api' THEN RAISE; END IF;
             END;
         END IF;
@@ -29,7 +30,7 @@ BEGIN
 END
 $$;
 
--- Everything in the schema belongs to the schema's owner. The functions for users run with the rights of their owner.
+-- Everything in the schema belongs to the schema's owner. The functions for users run with the rights of this owner.
 DO $$
 DECLARE
     statement text;
@@ -50,7 +51,7 @@ BEGIN
         SELECT format('ALTER %s %s OWNER TO leasehold_owner', CASE t.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, t.oid::regtype)
         FROM pg_type t
         WHERE t.typnamespace = 'leasehold'::regnamespace
-          -- A table has a type too, whose owner is that of the table.
+          -- Each table also has a row type with the same owner.
           AND (t.typtype IN ('d', 'e') OR EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
           AND t.typowner <> to_regrole('leasehold_owner')::oid
         UNION ALL
@@ -69,7 +70,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE leasehold_owner REVOKE EXECUTE ON FUNCTIONS FR
 GRANT USAGE ON SCHEMA leasehold TO leasehold_app, leasehold_worker, leasehold_reader;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA leasehold TO leasehold_reader;
--- Whoever has the secret of a webhook can sign messages.
+-- A role that can read the secret of a webhook could sign messages.
 REVOKE ALL ON leasehold.webhook_secret FROM leasehold_reader;
 GRANT EXECUTE ON FUNCTION leasehold.first_id_at(timestamptz), leasehold.time_of_id(uuid),
     leasehold.line_at(timestamptz, integer, text), leasehold.limit_of(text), leasehold.is_fair(text),
@@ -80,7 +81,7 @@ GRANT SELECT ON leasehold.job, leasehold.history, leasehold.queue, leasehold.job
     leasehold.key_limit, leasehold.limit_change, leasehold.limit_slot, leasehold.limit_bucket, leasehold.fair_weight,
     leasehold.fair_weight_change, leasehold.pause, leasehold.migration, leasehold.works_with, leasehold.function TO leasehold_app;
 GRANT INSERT ON leasehold.job TO leasehold_app;
--- Whoever inserts a job notes that there is one more.
+-- A role that inserts a job must also write the change of the counts.
 GRANT SELECT ON leasehold.count_change, leasehold.count_fold, leasehold.folded_count TO leasehold_app;
 GRANT INSERT (queue, kind, state, jobs, from_state) ON leasehold.count_change TO leasehold_app;
 DO $$
@@ -103,7 +104,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA leasehold TO leaseh
 REVOKE INSERT, UPDATE, DELETE ON leasehold.migration, leasehold.works_with, leasehold.function FROM leasehold_worker;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA leasehold TO leasehold_worker;
 
--- The owner makes tokens. Nobody else but the server reads what proves them.
+-- The owner makes tokens. Only the server reads the hashes that prove them.
 REVOKE ALL ON leasehold.token FROM leasehold_worker, leasehold_reader;
 GRANT SELECT (id, name, scopes, created_at, expires_at, revoked_at, rotated_at, old_hash_until, last_used_at)
     ON leasehold.token TO leasehold_worker, leasehold_reader;

@@ -1,7 +1,7 @@
--- roll_up_minutes: adds up the minutes that are over. The function of the same name does it.
+-- roll_up_minutes: adds up the minutes that have ended. Calls the function of the same name.
 --
--- Guard:      that of the function.
+-- Guard:      the guard of the function.
 -- Parameters: none.
 -- Zero rows:  never. NULL: another session adds them up.
--- Index:      those of the function.
+-- Index:      see the function.
 SELECT leasehold.roll_up_minutes()

@@ -1,4 +1,5 @@
--- runs: what an HTTP worker does not send with the end of a run, and what the server needs to write it.
+-- runs: the facts about a run that an HTTP worker does not send with the end of the run, but that the server needs to
+-- write this end.
 --
 -- Guard:      none, it only reads. The end of the run names its fence.
 -- Parameters: $1 ids.

@@ -1,4 +1,4 @@
--- schedule_pause: a schedule fires no more until it is resumed. A tick that is due now makes no job.
+-- schedule_pause: pauses a schedule: it does not fire until it is resumed. A tick that is due now makes no job.
 --
 -- Guard:      the schedule is not paused.
 -- Parameters: $1 name, $2 lock timeout, such as 200ms. After it, the statement fails with lock_not_available (55P03).

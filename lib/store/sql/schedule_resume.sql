@@ -1,4 +1,4 @@
--- schedule_resume: a paused schedule fires again, from now on. The ticks of the pause are not made up for.
+-- schedule_resume: resumes a paused schedule: it fires again, from now on. Ticks that fell into the pause make no jobs.
 --
 -- Guard:      the schedule is paused, and has still the revision for which the next tick was found.
 -- Parameters: $1 name, $2 revision, $3 the next tick, $4 lock timeout, such as 200ms. After it, the statement fails with

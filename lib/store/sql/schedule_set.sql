@@ -1,5 +1,5 @@
--- schedule_set: makes a schedule, or changes the one of this name. A paused schedule stays paused. With the same timing, the
--- next tick stays: a program may set its schedules at each start.
+-- schedule_set: makes a schedule, or changes the schedule of this name. A paused schedule stays paused. With the same
+-- timing, the next tick stays: a program may set its schedules at each start.
 --
 -- Guard:      the primary key. The last caller wins.
 -- Parameters: $1 name, $2 cron or NULL, $3 timezone or NULL, $4 interval in ms or NULL, $5 missed limit, $6 queue, $7 kind,

@@ -2,7 +2,7 @@
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 name, or NULL for all.
--- Zero rows:  there is no such schedule, or none at all.
+-- Zero rows:  there is no schedule of this name, or no schedule at all.
 -- Index:      schedule_pkey; schedule_tick_pkey, one probe for each schedule.
 SELECT s.name::text AS name, s.revision, s.cron, s.timezone, s.every_ms, s.missed_limit, s.queue::text AS queue,
        s.kind::text AS kind, s.payload::text AS payload, s.priority::smallint AS priority, s.max_attempts, s.timeout_ms,

@@ -1,4 +1,4 @@
--- schedules_ahead: the schedules whose next tick is to come, for an operator's check.
+-- schedules_ahead: the schedules whose next tick is in the future, for an operator's check.
 --
 -- Guard:      none, it only reads.
 -- Parameters: none.

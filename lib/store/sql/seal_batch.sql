@@ -1,6 +1,6 @@
--- seal_batch: from now on no job can be added to a batch.
+-- seal_batch: seals a batch: from now on no job can be added to it.
 --
--- Guard:      that of the function: the exclusive lock on the row of the batch.
+-- Guard:      the guard of the function: the exclusive lock on the row of the batch.
 -- Parameters: $1 name; $2 on_success, $3 on_complete, $4 on_death: kinds, or NULL; $5 the queue of the callbacks; $6 lock timeout,
 --             such as 200ms. After it, the statement fails with lock_not_available (55P03).
 -- Zero rows:  never.

@@ -1,5 +1,6 @@
--- set_priority_step: sets what one point of priority is worth in a queue: so much waiting. The same transaction writes down that
--- the jobs of the queue must move. The caller moves the waiting jobs, and a reaper moves the jobs that are left.
+-- set_priority_step: sets the priority step of a queue: the waiting time that one point of priority is worth. The same
+-- transaction notes that the jobs of the queue must move. The caller moves the waiting jobs, and a reaper moves the jobs that
+-- are left.
 --
 -- Guard:      none, the last caller wins.
 -- Parameters: $1 queue, $2 the step in ms, $3 lock timeout, such as 200ms. After it, the statement fails with

@@ -1,5 +1,5 @@
--- set_queue: sets where the dead jobs of a queue go, and how long its finished jobs are kept, and whether jobs with fair keys
--- share it.
+-- set_queue: sets the dead-letter queue of a queue, how long its finished jobs are kept, and whether jobs with fair keys share
+-- the queue.
 --
 -- Guard:      none, the last caller wins.
 -- Parameters: $1 queue, $2 whether to set the dead-letter queue, $3 this queue, or NULL for none, $4 whether to set the days,

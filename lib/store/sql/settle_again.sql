@@ -1,4 +1,4 @@
--- settle_again: why a settle found no row. It only reads, and its snapshot is later than that of the settle.
+-- settle_again: why a settle found no row. It only reads, and its snapshot is later than the snapshot of the settle.
 --
 -- Already:    this very run ended the job as wanted, or the trail says that this very run put the job back as wanted. If
 --             the reaper ended this run (the trail says `expire`), the worker did not.

@@ -2,13 +2,13 @@
 --
 -- Guard:      none, it only reads.
 -- Zero rows:  no queue has a job, a row or a pause.
--- Oldest:     when the first job of the line became due, of the kind in which that was earliest. Jobs with a priority do not stand in
---             the order in which they became due. Of more than 500 queues and kinds that have jobs in the line, the 500 with the most
---             jobs are asked, because a probe takes up to 20 µs.
--- Index:      those of the counts; job_line_at, up to 500 probes.
+-- Oldest:     the earliest time at which the first job of a kind in the line became due. The order of jobs with a priority is not
+--             the order in which they became due. If more than 500 pairs of queue and kind have jobs in the line, only the 500
+--             pairs with the most jobs are read, because a probe takes up to 20 µs.
+-- Index:      the indexes of the counts; job_line_at, up to 500 probes.
 -- Times:      a time that somebody wrote by hand may be infinite, and PostgreSQL cannot subtract from it.
--- Cost:       depends on the number of queues and kinds, not on that of jobs. For operators, and for gauges that are read every few
---             seconds. Must not be called for each job.
+-- Cost:       depends on the number of queues and kinds, not on the number of jobs. The statement is for operators, and for
+--             gauges that are read every few seconds. It must not be called for each job.
 WITH
 -- include counted
 , longest AS MATERIALIZED (

@@ -1,10 +1,10 @@
--- table_locks: the sessions that hold a lock on a whole table of the schema under which nobody can write it, or wait for a lock under
--- which nobody can read it: while they wait for somebody who reads, all others wait behind them.
+-- table_locks: the sessions that hold a lock on a whole table of the schema that blocks all writers, or wait for a lock that
+-- would block all readers. While such a session waits for one reader, all other sessions wait behind it.
 --
 -- Guard:      none, it only reads.
 -- Parameters: none.
 -- Zero rows:  no such lock is held now.
--- State:      a session that waits says for whom: the cause is there.
+-- State:      for a session that waits, the answer names the session that it waits for, which is the cause.
 -- Rights:     for sessions of other roles, PostgreSQL shows application and time only to some roles.
 -- Index:      none.
 SELECT format('%I.%I', n.nspname, c.relname) AS lock, a.pid, coalesce(nullif(a.application_name, ''), '?') AS application,

@@ -1,9 +1,9 @@
--- token_hashes: what a server must know to check tokens: those that can be used, and whether tokens are needed at all.
+-- token_hashes: the data that a server needs to check tokens: the valid tokens, and whether tokens are needed at all.
 --
 -- Guard:      none, it only reads.
 -- Parameters: none.
--- Zero rows:  never. Without a usable token, one row whose id is NULL. Tokens are needed as soon as the table has a row: a server whose
---             tokens have all been revoked serves nobody.
+-- Zero rows:  never. Without a usable token, one row whose id is NULL. Tokens are needed as soon as the table has a row: if all
+--             tokens have been revoked, a server refuses every request.
 -- Index:      none; the table has one row for each token.
 SELECT n.are_needed, t.id, t.name, t.scopes, t.hash,
        (extract(epoch FROM t.expires_at - now()) * 1000)::double precision AS left_ms,

@@ -1,4 +1,5 @@
--- token_revoke: ends a token, and notes that in the audit. The row stays: with a row in the table, a server asks for tokens.
+-- token_revoke: ends a token, and notes that in the audit. The row stays: while the table has a row, a server asks for
+-- tokens.
 --
 -- Guard:      the token is not revoked.
 -- Parameters: $1 id.

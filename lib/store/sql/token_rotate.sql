@@ -1,8 +1,8 @@
--- token_rotate: gives a token a new secret, and notes that in the audit. The secret before stays valid for a time.
+-- token_rotate: gives a token a new secret, and notes that in the audit. The previous secret stays valid for a time.
 --
--- Guard:      the token is neither revoked nor expired. A secret that is older than the one before is not valid any more.
--- Parameters: $1 id, $2 the SHA-256 of the new token, $3 for how many milliseconds the secret before stays valid, $4 for how many
---             milliseconds the token is valid from now on, or NULL: the time of its end stays.
+-- Guard:      the token is neither revoked nor expired. Secrets older than the previous secret are not valid any more.
+-- Parameters: $1 id, $2 the SHA-256 of the new token, $3 for how many milliseconds the previous secret stays valid, $4 for how
+--             many milliseconds the token is valid from now on, or NULL to keep the time of its end.
 -- Zero rows:  there is no such token, or it cannot be used any more.
 -- Index:      token_pkey.
 WITH rotated AS (

@@ -1,4 +1,4 @@
--- tokens: all tokens, the newest first, without what proves them.
+-- tokens: all tokens, the newest first, without their hashes.
 --
 -- Guard:      none, it only reads. It reads no hash, so that readers may list tokens.
 -- Parameters: $1 the id of one token, or NULL for all.

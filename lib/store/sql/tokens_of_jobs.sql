@@ -1,10 +1,11 @@
--- tokens_of_jobs: when the tokens come for jobs of the line that were refused. The first job of a key gets its next token, the second
--- one the token after that: so two workers that have hints of a key do not claim at the same moment.
+-- tokens_of_jobs: when the tokens come for jobs of the line that a claim has refused. The first job of a key gets the key's next
+-- token, the second job gets the token after that, and so on. So two workers that have hints of one key do not claim at the same
+-- moment.
 --
 -- Guard:      none, it only reads. Only claim_limited gives tokens.
 -- Parameters: $1 ids.
 -- Zero rows:  no key of these jobs has a rate.
--- Answer:     for each job with such a key, how long until its token comes, in µs.
+-- Answer:     for each job with such a key, the time until its token comes, in µs.
 -- Index:      job_pkey; job_by_limit, the jobs of a queue and kind that were given room, up to 1,000; key_limit_pkey, key_limit_pattern,
 --             limit_bucket_pkey.
 WITH refused AS MATERIALIZED (

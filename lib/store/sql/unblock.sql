@@ -1,4 +1,4 @@
--- unblock: blocked → queued. The jobs that these jobs waited for have succeeded.
+-- unblock: blocked → queued. The parents of these jobs have succeeded.
 --
 -- Guard:      the row is blocked, locked in id order.
 -- Parameters: $1 ids.

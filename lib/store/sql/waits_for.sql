@@ -1,5 +1,5 @@
--- waits_for: the lock that a session waits for, and the session at the root of the wait: it holds up the others and waits for
--- no lock itself.
+-- waits_for: the lock that a session waits for, and the session at the root of the wait: this session blocks the others and
+-- waits for no lock itself.
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 the pid of the waiting session.
@@ -8,7 +8,7 @@
 WITH RECURSIVE blocker(pid) AS (
     SELECT unnest(pg_blocking_pids($1::integer))
     UNION
-    -- A session that waits in the same queue blocks this one too. What it waits for is what must end.
+    -- A session that waits in the same queue blocks this one too. So the session that it waits for must end.
     SELECT n.pid FROM blocker b CROSS JOIN LATERAL unnest(pg_blocking_pids(b.pid)) AS n(pid)
 )
 SELECT CASE l.locktype WHEN 'relation' THEN (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -1,4 +1,4 @@
--- webhook_change: changes what is given of a webhook.
+-- webhook_change: changes the given fields of a webhook.
 --
 -- Guard:      one conditional update.
 -- Parameters: $1 id, $2 url, $3 queue or pattern, $4 kinds, $5 states, $6 whether it is enabled. NULL leaves a value as it is.

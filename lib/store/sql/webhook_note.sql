@@ -1,5 +1,5 @@
--- webhook_note: writes one attempt into the log, and what the attempt says about the endpoint. An endpoint that wants no messages
--- (410), or that has only failed for five days, is disabled.
+-- webhook_note: writes one attempt into the log, and updates the state of the endpoint from its result. An endpoint that wants no
+-- messages (410), or that has only failed for five days, is disabled.
 --
 -- Guard:      the webhook has not been changed since the attempt began (revision), and is enabled. Its row is written only if its health
 --             changes.

@@ -1,6 +1,6 @@
--- webhook_rotate: gives a webhook a new secret. The secrets before it sign too until the overlap is over.
+-- webhook_rotate: gives a webhook a new secret. The earlier secrets sign too until the overlap ends.
 --
--- Guard:      the row of the webhook is locked, so of two rotations one comes after the other.
+-- Guard:      the row of the webhook is locked, so two rotations run one after the other.
 -- Parameters: $1 id, $2 the new secret, $3 the overlap in ms.
 -- Answer:     when the earlier secrets end.
 -- Zero rows:  there is no such webhook.

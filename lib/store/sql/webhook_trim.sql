@@ -1,6 +1,6 @@
 -- webhook_trim: deletes attempts that are older than the log is kept, the oldest first, and secrets that sign no more.
 --
--- Guard:      rows that another session has locked are left to it.
+-- Guard:      rows that another session has locked are skipped.
 -- Parameters: $1 the days for which the log is kept, $2 limit.
 -- Answer:     the number of deleted attempts.
 -- Index:      webhook_attempt_at.

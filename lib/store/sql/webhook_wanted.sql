@@ -1,7 +1,7 @@
--- webhook_wanted: whether there is anything to do for webhooks.
+-- webhook_wanted: whether a reaper has work to do for webhooks.
 --
 -- Guard:      none, it only reads.
--- Answer:     whether there is a webhook; and whether the trigger is missing, or is there without need.
+-- Answer:     whether there is a webhook; and whether the trigger is missing, or exists although it is not needed.
 -- Index:      none: webhook has at most 1,000 rows.
 SELECT EXISTS (SELECT FROM leasehold.webhook) AS any,
        EXISTS (SELECT FROM leasehold.webhook w WHERE w.disabled_at IS NULL)

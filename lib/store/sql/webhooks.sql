@@ -2,7 +2,7 @@
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 id, or NULL for all webhooks.
--- Zero rows:  there is no webhook, or not this one.
+-- Zero rows:  there is no webhook at all, or no webhook of this name.
 -- Index:      webhook_pkey, webhook_secret_of, webhook_attempt_pkey.
 SELECT w.id::text AS id, w.url, w.queue, w.kinds, w.states::text[] AS states, w.created_at, w.changed_at, w.failing_since,
        w.disabled_at, w.disabled_reason,

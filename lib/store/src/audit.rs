@@ -1,4 +1,5 @@
-//! The audit: who has changed what by hand. Rows are added and never changed; `trim_audit` deletes old ones.
+//! The audit: the log of manual changes, with the person and the change. Rows are added and never changed;
+//! `trim_audit` deletes old rows.
 
 use crate::{
     connect::Store,
@@ -11,14 +12,14 @@ use serde_json::Value;
 use sqlx::{Row, postgres::PgRow, types::Json};
 use std::time::Duration;
 
-/// A change that somebody is about to make.
+/// A change that a person will make now.
 #[derive(Clone, Debug)]
 pub struct AuditNote<'a> {
-    /// Who: `token:ID` or `http`; `None`: the command line, as the user of the database.
+    /// The actor: `token:ID` or `http`; `None`: the command line, as the user of the database.
     pub actor: Option<&'a str>,
-    /// What, such as `queue.pause`.
+    /// The action, such as `queue.pause`.
     pub action: &'a str,
-    /// Of which queue, limit …
+    /// The target: a queue, a limit …
     pub target: &'a str,
     /// The rest of the request. Never a payload.
     pub detail: Value,

@@ -1,5 +1,5 @@
-//! The ports of workers, reapers and operators to the authority, implemented by [`Store`]. Each call is the function of
-//! [`Store`] with the same name.
+//! The ports of workers, reapers and operators to the authority, implemented by [`Store`]. Each call forwards to the
+//! function of [`Store`] with the same name.
 
 use crate::{connect::Store, violations::CHECKS};
 use async_trait::async_trait;

@@ -67,7 +67,7 @@ pub enum Sealed {
     Unknown,
 }
 
-/// What a caller that waits for a batch needs to know.
+/// The facts for a caller that waits for a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchMoment {
     /// A job of the batch has not ended.
@@ -131,7 +131,7 @@ impl Store {
         rows.map_err(Error::sql(READING))
     }
 
-    /// What a caller that waits for a batch needs to know; `None` if there is no such batch.
+    /// The facts for a caller that waits for a batch; `None` if there is no such batch.
     ///
     /// # Errors
     /// The statement failed.
@@ -146,7 +146,7 @@ impl Store {
         row.map_err(Error::sql(READING))
     }
 
-    /// A page of the live jobs of a batch that nobody has asked to cancel.
+    /// A page of the live jobs of a batch without a cancel request.
     ///
     /// # Errors
     /// The statement failed.

@@ -1,19 +1,18 @@
 //! Statements that commit by themselves. Each has a timeout, and each works through a pooler.
 //!
-//! A connection can die silently: a firewall drops it, or the machine at the other end is gone. The driver then waits
-//! for an answer for ever, and the worker holds results that other workers could have written. So every answer has a
-//! timeout. A connection that still owes an answer is closed and never used again. This is also true when the caller
-//! has gone away.
+//! A connection can die silently: a firewall drops it, or the machine at the other end disappears. The driver then waits for an
+//! answer for ever, and the worker holds results that other workers could have written. So every answer has a timeout. A
+//! connection with an outstanding answer is closed and never used again, also if the caller has stopped waiting.
 //!
 //! A statement can also wait at the server for a long time, for a row that another session has locked. The server
 //! cancels the statement a little before the client gives up (`statement_timeout`): the client learns the reason and
-//! keeps its connection, and no statement runs on without a client. When a caller goes away earlier, its connection is
-//! closed. The server notices the closed connection within `CONNECTION_CHECKED_EVERY`; only after that time the
-//! connection's slot in the pool is free again.
+//! keeps its connection, and no statement continues without a client. When a caller stops waiting earlier, its connection is
+//! closed. The server notices the closed connection within `CONNECTION_CHECKED_EVERY`; only after that time the connection's
+//! slot in the pool is free again.
 //!
 //! The driver sends a statement in two steps: prepare, then, after the answer, execute. A pooler in transaction mode
-//! may send the two steps to two different server connections. So behind a pooler each statement is unnamed and runs in
-//! a transaction of its own, which holds one server connection from the first step to the last.
+//! may send the two steps to two different server connections. So behind a pooler each statement is unnamed and runs in a
+//! separate transaction, which holds one server connection from the first step to the last.
 //!
 //! Statements that workers send all the time are named and are planned once for each connection: planning a claim takes
 //! a tenth of the time of the claim. Rare statements whose best plan depends on their parameters are sent in the form
@@ -56,8 +55,8 @@ pub(crate) fn statement_timeout(within: Duration) -> Duration {
 pub(crate) struct Limits {
     /// The answer timeout.
     pub(crate) within: Duration,
-    /// The lock timeout. A statement that may run for an hour does not wait for locks that long: somebody who asks what is wrong
-    /// must get an answer.
+    /// The lock timeout. A statement that may run for an hour does not wait for locks that long: an operator who asks what is
+    /// wrong must get an answer.
     pub(crate) locks: Duration,
     /// The server knows `transaction_timeout`, which a database or a role may have set.
     pub(crate) knows_transaction_timeout: bool,
@@ -86,7 +85,7 @@ const TRIES: u32 = 5;
 pub(crate) enum Form {
     /// Each statement has a name, under which the server keeps its plan: one round trip.
     Named,
-    /// Each statement is unnamed and runs in a transaction of its own with its own settings: four round trips.
+    /// Each statement is unnamed and runs in a separate transaction with its own settings: four round trips.
     InTransaction,
 }
 
@@ -111,7 +110,7 @@ struct InFlight {
     sent_at: Instant,
 }
 
-/// A query in the form in which it is sent. A query can be sent again.
+/// A query in the form in which it is sent. It can be sent again.
 #[derive(Clone)]
 struct Sent {
     sql: SqlStr,
@@ -185,9 +184,9 @@ impl Bounded {
 }
 
 impl InFlight {
-    /// Before the statement. The longer timeout is set only after a statement was seen to take long. To set it every
-    /// time, and then to set the usual one for the next statement, would cost two more statements for each one that may
-    /// take long but does not.
+    /// Before the statement. The longer timeout is set only after a statement was seen to take long. To set it every time, and
+    /// then the usual timeout for the next statement, would cost two more statements for each statement that may take long but
+    /// does not.
     async fn begin(&mut self) -> Result<(), Error> {
         let limit = statement_timeout(self.bounded.limits.within);
         let begun = match self.bounded.form {
@@ -207,8 +206,8 @@ impl InFlight {
         begun
     }
 
-    /// After the answer. Of two errors the first one tells the cause. An error about a statement says nothing about the
-    /// connection, but some errors say that this server is no longer the right one.
+    /// After the answer. If there are two errors, the first error shows the cause. An error about a statement says nothing
+    /// about the connection, but some errors say that this server is no longer the right one.
     async fn end<T>(&mut self, answer: Result<T, Error>) -> Result<T, Error> {
         let closing = match (self.bounded.form, &answer) {
             (Form::Named, _) => None,
@@ -235,8 +234,8 @@ impl InFlight {
         }
     }
 
-    /// Whether the statement has waited until its lock timeout or its statement timeout. A statement that sets a shorter lock
-    /// timeout waited for a row, and then nobody asks for locked tables.
+    /// Whether the statement has waited until its lock timeout or its statement timeout. If a statement with a shorter lock
+    /// timeout fails, it waited for a row, and the search for locked tables is skipped.
     fn has_waited(&self, statement_timeout: Duration) -> bool {
         self.sent_at.elapsed() >= self.bounded.limits.locks.min(statement_timeout) * 9 / 10
     }

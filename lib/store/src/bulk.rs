@@ -1,5 +1,5 @@
-//! bulk_cancel, bulk_place, bulk_find, bulk_find_finished and bulk_count: what an operator does to all jobs that a filter
-//! chooses. One page in one statement, so that no lock lasts longer than a page.
+//! bulk_cancel, bulk_place, bulk_find, bulk_find_finished and bulk_count: the actions of an operator on all jobs that a
+//! filter chooses. Each statement handles one page, so that no lock lasts longer than a page.
 
 use crate::{
     connect::Store,
@@ -31,7 +31,7 @@ pub struct Choice<'a> {
     pub until: DateTime<Utc>,
 }
 
-/// What one statement did to a page of the live table.
+/// The result of one statement for a page of the live table.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
     /// The jobs that were changed, or found.
@@ -201,7 +201,7 @@ fn uuid_of(after: Option<JobId>) -> Uuid {
     after.map_or(Uuid::nil(), |id| id.0)
 }
 
-/// The id just before this one: the page after it begins with this job.
+/// The id just before this id: a page after it begins with this job.
 #[must_use]
 pub fn just_before(id: JobId) -> JobId {
     JobId(Uuid::from_u128(id.0.as_u128().saturating_sub(1)))

@@ -61,7 +61,7 @@ impl Store {
         Ok((answers, locked))
     }
 
-    /// Running jobs that somebody asked to cancel.
+    /// Running jobs with a cancel request.
     ///
     /// # Errors
     /// The statement failed.
@@ -88,7 +88,7 @@ impl Store {
     }
 }
 
-/// Each job in a statement of its own.
+/// One statement for each job.
 struct Each<'a> {
     store: &'a Store,
     ids: &'a [JobId],

@@ -1,6 +1,6 @@
 //! A change of one thing that the open transaction of another session may hold: a queue, a batch, a limit, a schedule. Every
-//! command that changes such a thing sends its statement through here, so all of them wait equally long and report the lock
-//! in the same words.
+//! command that changes one of these sends its statement through this module. So all such commands wait for the same time and
+//! report the lock in the same words.
 
 use crate::{
     connect::Store,
@@ -19,7 +19,7 @@ use std::time::Instant;
 /// Makes the statement of a change, with this lock timeout.
 type Statement<'a, 'q> = dyn Fn(&'static str) -> Query<'q, Postgres, PgArguments> + Sync + 'a;
 
-/// One statement, as often as it takes.
+/// One statement, which is sent until it succeeds.
 struct Change<'a, 'q> {
     store: &'a Store,
     doing: &'static str,

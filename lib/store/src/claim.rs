@@ -1,5 +1,5 @@
-//! claim: hints become jobs that this worker holds on a lease. claim_line: the same for the front of the line, if there are no
-//! hints. look: why hints were not claimed.
+//! claim: turns hints into jobs that this worker holds on a lease. claim_line: claims from the front of the line, if there are no
+//! hints. look: finds out why hints were not claimed.
 
 use crate::{
     bounded::Bounded,
@@ -25,8 +25,9 @@ const DOING: &str = "claiming jobs";
 /// locks.
 const LIMITED_AT_ONCE: usize = 128;
 
-/// A run may take a token of a limit key that comes within this time, and begins when the token comes. It is as long as a claim on a
-/// busy machine, so that a rate is used up also if its burst is one start. A slot waits no longer than this.
+/// A run may take a token of a limit key that comes within this time, and begins when the token comes. This is the duration of a
+/// claim on a busy machine, so that a limit with a burst of one start still reaches its full rate. A slot waits no longer than
+/// this.
 pub(crate) const TOKEN_AHEAD: Duration = Duration::from_millis(20);
 
 /// The SQLSTATE of a lock that was not free within the lock timeout.
@@ -104,7 +105,7 @@ impl Store {
     }
 
     /// Claims from the front of the line without Redis: `FOR UPDATE SKIP LOCKED`. Only a few jobs that crashed before
-    /// run at the same time, so they can block other jobs. `with_crashed` says whether this call may claim them too.
+    /// run at the same time, so slots could be blocked by them. `with_crashed` says whether this call may claim such jobs too.
     ///
     /// # Errors
     /// The statement failed.
@@ -142,7 +143,7 @@ impl Store {
         Ok(self.decrypted(jobs).await)
     }
 
-    /// The queues among these that have a queued job, whether or not it can be claimed now.
+    /// The queues among these that have a queued job, even if the job cannot be claimed now.
     ///
     /// # Errors
     /// The statement failed.
@@ -153,7 +154,8 @@ impl Store {
         found.map_err(Error::sql("looking for queues that have jobs"))
     }
 
-    /// Claims jobs that have limit keys, for hints in the order of the line. A call that meets the lock of a key claims nothing.
+    /// Claims jobs that have limit keys, for hints in the order of the line. If the lock of a key is taken, the call claims
+    /// nothing.
     async fn claim_limited(&self, claim: &Claim<'_>, ids: &[Uuid], limit: usize) -> Result<Vec<ClaimedJob>, Error> {
         let ids = &ids[..ids.len().min(LIMITED_AT_ONCE)];
         match claim.send_limited(ids, limit, &self.bounded).await {
@@ -193,7 +195,7 @@ impl Store {
         jobs.into_iter().map(|(job, _)| job).collect()
     }
 
-    /// Why some hints were not claimed by a worker of these kinds: the live jobs among them.
+    /// Finds out why a worker of these kinds did not get some hints: returns the live jobs among them.
     ///
     /// # Errors
     /// The statement failed.
@@ -235,7 +237,7 @@ impl Store {
     }
 }
 
-/// When a claim may get a token that comes in so many µs.
+/// The start time of a run whose token comes after this number of µs.
 fn ahead_of_token(token_in_us: i64) -> Duration {
     Duration::from_micros(u64::try_from(token_in_us).unwrap_or_default()).saturating_sub(TOKEN_AHEAD)
 }
@@ -293,7 +295,7 @@ impl Claim<'_> {
             .bind(&self.kinds)
             .bind(self.lease_ms)
             .bind(self.queue.as_str());
-        // The answer leaves out what is the same for all of these jobs.
+        // The answer leaves out the values that are the same for all of these jobs.
         let rows = query.fetch_all(bounded).await?;
         rows.iter().map(|row| decoded(self.store, row, self.worker, self.queue.clone(), 0)).collect()
     }
@@ -337,7 +339,7 @@ impl Claim<'_> {
     }
 }
 
-/// What most jobs do without. One column has all of it.
+/// The fields that most jobs do not have. One column has all of these fields.
 #[derive(Default, Deserialize)]
 struct RareWords {
     retry: Option<Box<RawValue>>,
@@ -376,9 +378,9 @@ fn decoded(
         store.rare_jobs.found(&queue);
     }
     let words = words.unwrap_or_default();
-    // One that somebody wrote by hand in another form counts as none.
+    // A value that a person wrote by hand in another form is ignored.
     let retry: Option<Retry> = words.retry.and_then(|retry| serde_json::from_str(retry.get()).ok());
-    // Before its first retry, the job has all of its time.
+    // Before its first retry, the job has its whole time.
     let retry_left = match words.retry_ms_left {
         Some(ms) => Some(Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
         None => retry.and_then(|retry| retry.for_time),

@@ -33,15 +33,15 @@ const LONG_TIMEOUT: Duration = Duration::from_secs(3600);
 /// The usual `lock_timeout`: longer than an ordinary transaction stays open.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is between this process and the server.
+/// The pooler between this process and the server, if there is one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pooler {
-    /// Nothing: one connection is always the same server connection.
+    /// No pooler: one connection is always the same server connection.
     #[default]
     None,
     /// A pooler that assigns a server connection to each transaction, such as PgBouncer with `pool_mode = transaction`.
-    /// Each statement then is an unnamed statement in a transaction of its own, with its own settings.
+    /// Each statement is then unnamed, and runs in a separate transaction with its own settings.
     Transaction,
 }
 
@@ -95,7 +95,7 @@ pub struct Store {
     pub(crate) locks_at_claims: Arc<Recent>,
     /// Whether settles found locked rows.
     pub(crate) locks_at_settles: Arc<Recent>,
-    /// In which queues claims found jobs that `claim` passes over.
+    /// In which queues claims found jobs that `claim` skips.
     pub(crate) rare_jobs: Arc<RecentByQueue>,
     /// Whether completions found jobs with children.
     pub(crate) parents: Arc<Recent>,
@@ -200,13 +200,13 @@ impl Store {
     }
 
     /// How many statements the server rolled back because of a conflict: deadlocks (SQLSTATE 40P01) and serialization
-    /// failures (40001). Each was sent again at once, up to a few times.
+    /// failures (40001). Each was sent again immediately, up to a few times.
     #[must_use]
     pub fn rollbacks(&self) -> u64 {
         self.bounded.rollbacks()
     }
 
-    /// The connections of this process now, without those of [`Store::pool`].
+    /// The current connections of this process, without the connections of [`Store::pool`].
     #[must_use]
     pub fn usage(&self) -> PoolUsage {
         self.bounded.usage()
@@ -261,12 +261,12 @@ const PLANNED_ONCE: (&str, &str) = ("plan_cache_mode", "force_generic_plan");
 /// Settings that a database or a role can change for all its sessions (`ALTER DATABASE … SET`). Our statements need
 /// these values.
 ///
-/// Under another isolation level, two concurrent statements would fail, where now one of them finds nothing to do. A pooled
-/// connection may be idle for long. The other settings change the meaning of statements. The driver sets encoding, time zone
-/// and date style.
+/// Under another isolation level, one of two concurrent statements would fail; under this level it finds no row to change.
+/// A pooled connection may be idle for long. The other settings change the meaning of statements. The driver sets encoding,
+/// time zone and date style.
 ///
-/// Not in this list: `default_transaction_read_only`, because somebody who sets it wants no writes, and
-/// `synchronous_commit`, because the server's administrator decides it.
+/// Not in this list: `default_transaction_read_only`, because its owner wants no writes, and `synchronous_commit`, because
+/// the server's administrator decides it.
 const PINNED: [(&str, &str); 8] = [
     ("default_transaction_isolation", "read committed"),
     ("default_transaction_deferrable", "off"),
@@ -278,10 +278,10 @@ const PINNED: [(&str, &str); 8] = [
     ("IntervalStyle", "postgres"),
 ];
 
-/// No statement runs on without a client. The server ends a statement that takes longer than its client waits, a
-/// statement whose client has gone away, and a transaction whose client has stopped. It also ends a statement that waits too
-/// long for a lock. A statement that waits for locked rows sets a shorter lock timeout itself, but it does so only when the
-/// server has locked all tables of the statement.
+/// No statement continues without a client. The server ends a statement that takes longer than its client waits, a
+/// statement whose client has gone away, and a transaction whose client has stopped. It also ends a statement that waits
+/// too long for a lock. A statement that waits for locked rows sets a shorter lock timeout itself, but it does so only when
+/// the server has locked all tables of the statement.
 fn limits(statement_timeout: Duration, lock_timeout: Duration) -> [(&'static str, String); 4] {
     let ms = |duration: Duration| duration.as_millis().to_string();
     [
@@ -292,7 +292,7 @@ fn limits(statement_timeout: Duration, lock_timeout: Duration) -> [(&'static str
     ]
 }
 
-/// What the first connection showed about the server.
+/// The facts about the server that the first connection has read.
 struct ServerBehaviour {
     /// Our settings apply where our statements run. Some poolers silently drop the options of a connection.
     settings_apply: bool,

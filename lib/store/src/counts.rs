@@ -1,10 +1,10 @@
-//! The numbers of jobs by queue, kind and state: folding their changes, and counting all jobs anew.
+//! The numbers of jobs by queue, kind and state: adds up their changes, and counts all jobs again.
 
 use crate::{connect::Store, error::Error};
 
 impl Store {
-    /// Adds the changes of the numbers of jobs to the counts. Returns how many changes these were: 0 if it is too early, or if another
-    /// process does so.
+    /// Adds the changes of the numbers of jobs to the counts. Returns the number of changes: 0 if it is too early, or if another
+    /// process is doing this.
     ///
     /// # Errors
     /// The statement failed.
@@ -12,8 +12,8 @@ impl Store {
         Ok(self.fold(false).await?.unwrap_or_default())
     }
 
-    /// Counts all jobs anew, from one snapshot, while others write: about a second for a million jobs. Returns whether this process has
-    /// done so: `false` if another process is changing the counts.
+    /// Counts all jobs again, from one snapshot, while other sessions write: about a second for a million jobs. Returns whether
+    /// this process has counted: `false` if another process is changing the counts.
     ///
     /// # Errors
     /// The statement failed.

@@ -10,7 +10,7 @@ use leasehold_core::{JobId, Kind, QueueName};
 use serde::Serialize;
 use sqlx::{Row, postgres::PgRow};
 
-/// How many dead jobs are looked at, the newest first: less than a second of work.
+/// The maximum number of dead jobs to read, the newest first: less than a second of work.
 const SEEN_MAX: i64 = 100_000;
 
 /// Which dead jobs to group. All conditions must hold.
@@ -48,7 +48,7 @@ pub struct ErrorGroup {
 pub struct ErrorGroups {
     /// The groups, the largest first.
     pub groups: Vec<ErrorGroup>,
-    /// Whether only the newest dead jobs were looked at, because there are so many.
+    /// Whether only the newest dead jobs were read, because there are too many.
     pub more: bool,
 }
 

@@ -17,11 +17,12 @@ impl Store {
     /// lost.
     ///
     /// # Errors
-    /// The statement failed. No result was left then.
+    /// The statement failed, and no result was stored.
     pub async fn defer(&self, ends: &[Deferred]) -> Result<(), Error> {
         const DOING: &str = "storing deferred results";
         let runs: Vec<FinishedRun> = ends.iter().map(|end| end.run.clone()).collect();
-        // What stays plain, because PostgreSQL does not tell of a new queue here, is refused or encrypted when a reaper settles the run.
+        // This insert does not report that a queue takes encrypted payloads since a moment ago, so such payloads stay plain here.
+        // They are refused or encrypted when a reaper settles the run.
         let encrypted = self.encrypted_ends(&runs, OnRefusal::Bury).await?.runs;
         let queue_of = |(end, run): (&Deferred, &FinishedRun)| Deferred { queue: end.queue.clone(), run: run.clone() };
         let ends: Vec<Deferred> = ends.iter().zip(encrypted.iter()).map(queue_of).collect();
@@ -56,7 +57,7 @@ impl Store {
     /// Deletes deferred results that have been written or refused.
     ///
     /// # Errors
-    /// The statement failed. The results are settled again then, which changes nothing.
+    /// The statement failed. In this case the results are settled again, which changes nothing.
     pub async fn deferred_done(&self, runs: &[Fence]) -> Result<(), Error> {
         sqlx::query(include_str!("../sql/deferred_settles_done.sql"))
             .bind(runs.iter().map(|fence| fence.id.0).collect::<Vec<_>>())

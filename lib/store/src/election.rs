@@ -1,4 +1,4 @@
-//! elect: the election of one process, on a connection of its own.
+//! elect: the election of one process, on a separate connection.
 
 use crate::{
     bounded::{COMMIT, ROLLBACK, begin, statement_timeout},
@@ -32,7 +32,7 @@ struct Held {
 }
 
 impl Store {
-    /// An election in which this process stands when it asks. The process is not elected any more when the value is dropped.
+    /// An election. This process is a candidate while it asks. The process is not elected any more when the value is dropped.
     #[must_use]
     pub fn election(&self) -> ElectionByPostgres {
         let within = self.bounded.within();
@@ -62,7 +62,7 @@ impl ElectionByPostgres {
     async fn ask_on(&self, mut held: Held) -> Result<Option<Held>, sqlx::Error> {
         let mut text = self.ask.to_string();
         if held.is_elected {
-            // In one message: nobody else can ask in between who does not ask at the same moment.
+            // COMMIT and BEGIN are one message: another process can be elected between them only if it asks at the same moment.
             text = format!("{};\n{text}", COMMIT.trim_end());
         }
         let row = sqlx::raw_sql(AssertSqlSafe(text)).fetch_one(&mut held.connection).await?;
@@ -86,7 +86,7 @@ impl Election for ElectionByPostgres {
     }
 
     async fn resign(&self) {
-        // Without its connection, nobody is elected.
+        // A process without its connection is not elected.
         *self.held.lock().await = None;
     }
 }

@@ -34,7 +34,7 @@ impl Store {
         self.change(DOING, || format!("queue {queue}"), &statement).await.map(drop)
     }
 
-    /// Which keys have encrypted what is stored, the values without encryption last. Reads all jobs.
+    /// The keys of the stored encrypted values, and last the number of values without encryption. Reads all jobs.
     ///
     /// # Errors
     /// The statement failed.

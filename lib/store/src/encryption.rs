@@ -1,5 +1,6 @@
-//! Payloads and results of queues that take encrypted payloads. They are encrypted on the way to PostgreSQL and decrypted on the way back,
-//! so everything above the store sees them as they were given. Why here: docs/adr/0042-payloads-are-encrypted-at-the-edge.md.
+//! Payloads and results of queues that take encrypted payloads. They are encrypted on the way to PostgreSQL and decrypted on the
+//! way back, so all code above the store sees them in plain text. For the reason, see
+//! docs/adr/0042-payloads-are-encrypted-at-the-edge.md.
 //!
 //! A job of another queue costs one comparison here. A process without keys encrypts nothing, and reads no more than before.
 
@@ -23,11 +24,11 @@ use std::{
 };
 use uuid::Uuid;
 
-/// How long a process relies on what it has read about the queues. Meanwhile PostgreSQL refuses a payload that should be encrypted,
-/// so that the process reads again.
+/// How long a process relies on its last read of the queues. If the queues have changed in the meantime, PostgreSQL refuses a
+/// payload that should be encrypted, and the process reads again.
 const KNOWN_FOR: Duration = Duration::from_secs(5);
 
-/// What a process knows about encryption.
+/// The state of encryption in a process: its keys, and the queues that take encrypted payloads.
 #[derive(Debug, Default)]
 pub(crate) struct Crypt {
     keys: Keys,
@@ -75,8 +76,8 @@ impl Store {
         Ok(queues)
     }
 
-    /// Whether a call that has failed may succeed with payloads that are encrypted anew: a queue takes encrypted payloads, and this
-    /// process did not know it yet.
+    /// Whether a failed call may succeed after its payloads are encrypted again: a queue takes encrypted payloads, and this
+    /// process did not know this yet.
     pub(crate) fn learns_of_a_queue(&self, error: &Error) -> bool {
         let learns = !self.crypt.keys.is_empty() && error.wants_encryption();
         if learns {
@@ -145,8 +146,8 @@ impl Store {
         encrypted.and_then(|text| RawValue::from_string(text).ok()).ok_or_else(|| invalid("result", NO_KEYS.to_owned()))
     }
 
-    /// Ends of runs as they are sent to PostgreSQL: with encrypted follow-on jobs; and for the caller that keeps what is refused, which is
-    /// the HTTP server, with encrypted results. Workers have encrypted the results of their runs.
+    /// Ends of runs as they are sent to PostgreSQL: with encrypted follow-on jobs; and with encrypted results for the HTTP
+    /// server, the caller that keeps refused ends. Workers have encrypted the results of their runs.
     pub(crate) async fn encrypted_ends<'a>(
         &self,
         runs: &'a [FinishedRun],
@@ -208,7 +209,7 @@ impl Store {
         Ok(ids.into_iter().map(JobId).collect())
     }
 
-    /// The runs of an HTTP worker with decrypted payloads. Those that cannot be decrypted are given back.
+    /// The runs of an HTTP worker with decrypted payloads. Runs that cannot be decrypted are given back.
     pub(crate) async fn decrypted_runs(&self, worker: WorkerId, runs: Vec<HttpRun>) -> Vec<HttpRun> {
         let (mut readable, mut back) = (Vec::with_capacity(runs.len()), Vec::new());
         for mut run in runs {
@@ -257,7 +258,8 @@ impl Store {
         }
     }
 
-    /// Decrypts the payload of a job. A dead letter has the payload of the job that died, and the job of a tick that of its schedule.
+    /// Decrypts the payload of a job. A dead letter has the payload of the job that died. The job of a tick has the payload of
+    /// its schedule.
     async fn decrypt_payload(&self, id: JobId, kind: &Kind, json: &str) -> Result<Box<RawValue>, CannotDecrypt> {
         let owner = match Encrypted::owner_of(json) {
             Some(Owner::Job(died)) if died != id && self.is_dead_letter(id, died).await => Owner::Job(died),
@@ -268,7 +270,7 @@ impl Store {
         RawValue::from_string(text).map_err(|_| CannotDecrypt::Form)
     }
 
-    /// Whether a job was made because the other one died.
+    /// Whether a job is the dead letter of the other job.
     async fn is_dead_letter(&self, id: JobId, died: JobId) -> bool {
         let statement = sqlx::query_scalar(include_str!("../sql/is_dead_letter.sql")).bind(id.0).bind(died.0);
         statement.fetch_one(&self.bounded).await.unwrap_or_else(|error| {
@@ -277,7 +279,7 @@ impl Store {
         })
     }
 
-    /// A record of a job as a reader sees it. What cannot be decrypted is replaced by the reason.
+    /// A record of a job as a reader sees it. A value that cannot be decrypted is replaced by the reason.
     pub(crate) async fn readable(&self, mut job: JobRecord) -> JobRecord {
         if Encrypted::is(job.payload.get()) {
             let read = match job.kind.parse::<Kind>() {
@@ -327,7 +329,7 @@ fn result_of(settle: &Settle) -> Option<&RawValue> {
 
 const NO_KEYS: &str = "must be encrypted, and this process has no keys (encryption.keys)";
 
-/// What stands in the place of a value that cannot be decrypted. It has the reserved form, so nobody can send it back as a payload.
+/// The replacement for a value that cannot be decrypted. It has the reserved form, so no client can send it back as a payload.
 fn unreadable(what: &str, error: &CannotDecrypt) -> Box<RawValue> {
     let reason = format!("the {what} {error}");
     let text = serde_json::to_string(&reason).unwrap_or_default();
@@ -349,7 +351,7 @@ fn too_long(field: &'static str, json: &str) -> Error {
     )
 }
 
-/// What is wrong with a job whose payload is to be encrypted.
+/// The problem of a job whose payload should be encrypted.
 fn cannot_be_encrypted(job: &NewJob, owner: &Owner) -> Option<FieldError> {
     let wrong = |field, problem: String| Some(FieldError { field, problem });
     let queue = &job.queue;

@@ -25,12 +25,13 @@ const ENQUEUE: &str = include_str!("../sql/enqueue.sql");
 const ENQUEUE_NEW: &str = include_str!("../sql/enqueue_new.sql");
 const ENQUEUE_CHECKED: &str = include_str!("../sql/enqueue_checked.sql");
 const ENQUEUE_UNLESS_HELD: &str = include_str!("../sql/enqueue_unless_held.sql");
-/// Knows all words of a job. The other statements know those of plain jobs, and cost less.
+/// Supports all fields of a job. The other statements support only the fields of plain jobs, and cost less.
 pub(crate) const ENQUEUE_JOBS: &str = include_str!("../sql/enqueue_jobs.sql");
 const DOING: &str = "enqueueing jobs";
 
 /// How many times a statement is sent when the server rolls it back because of a conflict. In each conflict one of the
-/// transactions succeeds, so two batches need two attempts. More are needed only when many batches meet at once.
+/// transactions succeeds, so two batches need two attempts. More are needed only when many batches conflict at the same
+/// time.
 const TRIES: u32 = 5;
 
 /// The SQLSTATE of a conflict with another row (`unique_violation`).
@@ -47,13 +48,13 @@ impl Store {
     pub async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
         jobs.iter().try_for_each(NewJob::validate)?;
         match self.enqueue_encrypted(&self.encrypted(jobs).await?).await {
-            // The jobs that were accepted are answered as jobs that exist.
+            // The answer reports jobs that were accepted before as existing jobs.
             Err(error) if self.learns_of_a_queue(&error) => self.enqueue_encrypted(&self.encrypted(jobs).await?).await,
             answers => answers,
         }
     }
 
-    /// The jobs are as PostgreSQL takes them.
+    /// The jobs must be in the form for PostgreSQL: encrypted, if their queues ask for it.
     async fn enqueue_encrypted(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
         let mut answers = Vec::with_capacity(jobs.len());
         let mut locked = Vec::new();
@@ -92,13 +93,13 @@ impl Store {
     /// The same without keys: no payload is encrypted.
     ///
     /// # Errors
-    /// As [`Store::enqueue_within`].
+    /// See [`Store::enqueue_within`].
     pub async fn enqueue_in(connection: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
         jobs.iter().try_for_each(NewJob::validate)?;
         Self::enqueue_encrypted_in(connection, jobs).await
     }
 
-    /// The jobs are as PostgreSQL takes them.
+    /// The jobs must be in the form for PostgreSQL: encrypted, if their queues ask for it.
     pub(crate) async fn enqueue_encrypted_in(
         connection: &mut PgConnection,
         jobs: &[NewJob],
@@ -144,7 +145,7 @@ impl Dependents {
         Some(Self { jobs, places })
     }
 
-    /// The answers for the whole batch. A second job with the same id is answered as one that exists.
+    /// The answers for the whole batch. A second job with the same id is reported as an existing job.
     fn answers(&self, sent: Result<BatchAnswers, Error>) -> Result<BatchAnswers, Error> {
         let for_all = |answers: Vec<Option<Enqueued>>| -> Vec<Option<Enqueued>> {
             let mut answered = BTreeSet::new();
@@ -168,12 +169,12 @@ impl Dependents {
     }
 }
 
-/// The answers to a batch, and what other sessions hold of it. A held job has no answer.
+/// The answers to a batch, and the jobs of the batch that other sessions hold. A held job has no answer.
 type BatchAnswers = (Vec<Option<Enqueued>>, Vec<Locked>);
 
 /// Where statements are sent.
 enum Target<'a> {
-    /// Each statement is a transaction of its own.
+    /// Each statement is a separate transaction.
     Pool(&'a Store),
     /// All statements belong to the caller's transaction.
     Transaction(&'a mut PgConnection),
@@ -184,7 +185,8 @@ enum Target<'a> {
 async fn enqueue_batch(target: &mut Target<'_>, jobs: &[NewJob]) -> Result<BatchAnswers, Error> {
     let begun = Instant::now();
     let mut answers: Vec<Option<Enqueued>> = vec![None; jobs.len()];
-    // PostgreSQL may refuse jobs with rare words. Then it refuses the whole batch, so all of it is one statement.
+    // PostgreSQL may refuse jobs with rare fields. It must then refuse the whole batch, so the batch is sent as one
+    // statement.
     let has_rare_words = jobs.iter().any(NewJob::has_rare_words);
     let fresh: Vec<usize> = (0..jobs.len()).filter(|&nth| !has_rare_words && !jobs[nth].id_may_exist).collect();
     let mut is_locked = false;
@@ -238,7 +240,7 @@ async fn enqueue_batch(target: &mut Target<'_>, jobs: &[NewJob]) -> Result<Batch
         (None, Target::Transaction(_)) => (Ok(Vec::new()), Vec::new()),
     };
     let checked = checked.map_err(|error| match target {
-        // The first statement's jobs are accepted. A caller that only hears of a refusal would believe that no job is
+        // The first statement's jobs are accepted. A caller that gets only a refusal would believe that no job was
         // accepted.
         Target::Pool(_) => Error::in_part(&answers, error),
         Target::Transaction(_) => error,
@@ -264,7 +266,7 @@ fn complete(answers: Vec<Option<Enqueued>>, held: Vec<Locked>) -> Result<Vec<Enq
     answers.ok_or_else(|| Error::sql(DOING)(sqlx::Error::RowNotFound))
 }
 
-/// The jobs that other sessions may hold, each in a statement of its own. The numbers are indexes into `which`.
+/// The jobs that other sessions may hold, with one statement for each job. The numbers are indexes into `which`.
 struct Each<'a> {
     store: &'a Store,
     jobs: &'a [NewJob],
@@ -316,7 +318,7 @@ fn has_rare_words(jobs: &[NewJob], which: &[usize]) -> bool {
     which.iter().any(|&nth| jobs[nth].has_rare_words())
 }
 
-/// The statement for jobs that may exist or conflict, or that have rare words.
+/// The statement for jobs that may exist or conflict, or that have rare fields.
 fn checked(jobs: &[NewJob], which: &[usize]) -> &'static str {
     if has_rare_words(jobs, which) { ENQUEUE_JOBS } else { ENQUEUE_CHECKED }
 }
@@ -396,7 +398,7 @@ fn bound<'a>(
         .bind(column(jobs.clone(), |job| job.max_crashes))
         .bind(column(jobs.clone(), timeout_ms))
         .bind(column(jobs.clone(), |job| job.unique_key.as_deref()))
-        // Jobs with limit keys are sent with all their words.
+        // Jobs with limit keys are sent with all their fields.
         .bind(column(jobs, |_| None::<&str>))
 }
 
@@ -418,7 +420,7 @@ fn answer(row: &PgRow) -> Result<Enqueued, sqlx::Error> {
     Ok(Enqueued {
         id: job_id(row, "id")?,
         inserted: row.try_get("inserted")?,
-        // Only one statement knows the column.
+        // Only one statement has this column.
         replaced: row.try_get("replaced").unwrap_or_default(),
         state: word(row, "state")?,
         line_at: line_at_if_any(row)?,

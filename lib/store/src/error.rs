@@ -1,5 +1,5 @@
-//! The errors of PostgreSQL and of the way to PostgreSQL. "Another process was first" is no error: such answers are
-//! values.
+//! The errors of PostgreSQL and of the connection to PostgreSQL. "Another process was first" is no error: such answers
+//! are values.
 
 use crate::{locked_out::LockedOut, table_locks::locked_tables};
 use leasehold_core::{InvalidJob, JobId};
@@ -218,7 +218,7 @@ impl Error {
     }
 
     /// Whether the server rolled the statement back because of a conflict. The statement changed nothing and can be
-    /// sent again at once.
+    /// sent again immediately.
     pub(crate) fn is_rolled_back(&self) -> bool {
         match self {
             Self::Sql { source, .. } | Self::Connect { source, .. } => is_rolled_back(source),
@@ -236,7 +236,7 @@ impl Error {
         }
     }
 
-    /// What the server says about a value that one of our functions refuses: the caller is wrong.
+    /// The server's message about a value that one of our functions refuses: the mistake is the caller's.
     #[must_use]
     pub fn refused_value(&self) -> Option<String> {
         let source = match self {
@@ -268,13 +268,14 @@ impl Error {
         self.code().is_some_and(|code| code == "57014")
     }
 
-    /// Whether a lock of another session was in the way for too long.
+    /// Whether a lock of another session blocked the statement for too long.
     #[must_use]
     pub fn may_be_locked(&self) -> bool {
         matches!(self, Self::Locked(_)) || self.may_be_row_lock()
     }
 
-    /// Whether the statement timed out and nobody has locked a whole table: perhaps because of a lock on a row.
+    /// Whether the statement timed out although no session has locked a whole table: perhaps because of a lock on a
+    /// row.
     pub(crate) fn may_be_row_lock(&self) -> bool {
         self.code().is_some_and(|code| code == "55P03" || code == "57014")
     }

@@ -1,13 +1,13 @@
-//! An error of the server with a message of our own, and with what we know beyond it.
+//! An error of the server with our own message and with additional facts.
 
 use sqlx::error::{DatabaseError, ErrorKind};
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
-/// The server's error, explained. `T`: what is known beyond the text.
+/// The server's error, explained. `T`: the additional facts.
 #[derive(Debug)]
 pub(crate) struct Explained<T> {
     text: String,
-    /// What is known beyond the text.
+    /// Facts in addition to the text.
     pub(crate) known: T,
     source: Box<dyn DatabaseError>,
 }

@@ -1,4 +1,4 @@
-//! Fair shares of a queue: which parked jobs come into the line, and what an operator says about it.
+//! Fair shares of a queue: which parked jobs come into the line, and the settings that an operator makes for this.
 
 use crate::{connect::Store, error::Error, promote::in_line_or_behind, queue_settings::QueueChange, row::word};
 use leasehold_core::{FinishedRun, JobId, QueueName, Settle, Settled};
@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 const ADMITTING: &str = "bringing jobs of fair keys into the line";
-/// How many admitted jobs of one queue and kind may wait in the line. Fewer follow a change of weights sooner, but a fleet that ends them
-/// between two looks at the line stands still.
+/// How many admitted jobs of one queue and kind may wait in the line. With fewer jobs, a change of weights has an effect sooner.
+/// But a fleet that ends all of them before the line is checked again would stand still.
 pub const FAIR_WINDOW: i32 = 500;
 /// Jobs that one statement moves when the setting `fair` of a queue has changed.
 const MOVED_AT_ONCE: i64 = 1000;
@@ -19,12 +19,12 @@ const COUNTED: i64 = 100_000;
 /// Tags that one statement deletes.
 const TRIMMED_AT_ONCE: i32 = 1000;
 
-/// The weight of a fair key: how much of the queue it gets, compared with the other keys.
+/// The weight of a fair key: its part of the queue, compared with the other keys.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FairWeight {
     /// The key.
     pub fair_key: String,
-    /// The weight. Keys without one have 1.
+    /// The weight. A key without a weight has the weight 1.
     pub weight: f64,
 }
 
@@ -40,8 +40,8 @@ impl Store {
         self.admit_lanes(queue, Some(keys)).await
     }
 
-    /// The shares of a queue have been changed by hand. They are changed by now, so a lock of another session is no error: a
-    /// reaper brings the jobs into the line.
+    /// Called after an operator has changed the shares of a queue. The change is already made, so a lock of another session is no
+    /// error: a reaper brings the jobs into the line.
     async fn admit_changed(&self, queue: &QueueName) -> Result<Vec<Waiting>, Error> {
         match self.admit_lanes(queue, None).await {
             Err(error) if error.may_be_locked() => Ok(Vec::new()),
@@ -79,8 +79,8 @@ impl Store {
         Ok(admitted)
     }
 
-    /// Sets whether the jobs of a queue that have fair keys share it, and moves the waiting jobs. Returns how many moved. A reaper moves
-    /// those that are left. Jobs of paused keys stay parked until these are resumed.
+    /// Sets whether the jobs of a queue that have fair keys share it, and moves the waiting jobs. Returns how many moved. A
+    /// reaper moves the jobs that are left. Jobs of paused keys stay parked until these are resumed.
     ///
     /// # Errors
     /// [`Error::Locked`] if another session holds the row of the queue for longer than the lock timeout; or a statement failed.
@@ -100,8 +100,8 @@ impl Store {
         Ok(moved)
     }
 
-    /// Sets how much of a queue a fair key gets, compared with the other keys. The backlog follows at once. Returns the jobs
-    /// that have left the line, and then those that have come into it. A job can be both.
+    /// Sets the weight of a fair key: its part of a queue, compared with the other keys. The backlog changes its order
+    /// immediately. Returns the jobs that have left the line, and then the jobs that have come into the line. A job can be both.
     ///
     /// # Errors
     /// The weight is not valid, or the statement failed.
@@ -122,8 +122,8 @@ impl Store {
         Ok((parked, self.admit_changed(queue).await?))
     }
 
-    /// Pauses a fair key in a queue: none of its jobs starts until it is resumed. Returns whether that changed anything, and the jobs that
-    /// have left the line.
+    /// Pauses a fair key in a queue: no job of the key starts until the key is resumed. Returns whether that changed anything,
+    /// and the jobs that have left the line.
     ///
     /// # Errors
     /// The fair keys of the queue are only labels, or the statement failed.
@@ -161,7 +161,7 @@ impl Store {
         statement.fetch_all(&self.bounded).await.map_err(Error::sql("reading the weights of a queue"))
     }
 
-    /// What a parked job waits for.
+    /// The reasons why a parked job waits.
     pub(crate) async fn fair_share(&self, id: JobId) -> Result<Option<FairShare>, Error> {
         let statement = sqlx::query(include_str!("../sql/fair_share.sql")).bind(id.0).bind(COUNTED);
         let share = |row: PgRow| {
@@ -178,7 +178,7 @@ impl Store {
         statement.try_map(share).fetch_optional(&self.bounded).await.map_err(Error::sql("reading the share of a job"))
     }
 
-    /// Deletes the tags of fair keys that mean nothing any more.
+    /// Deletes the tags of fair keys that no longer have an effect.
     pub(crate) async fn trim_fair(&self) -> Result<(), sqlx::Error> {
         loop {
             let statement = sqlx::query_scalar(include_str!("../sql/trim_fair.sql")).bind(TRIMMED_AT_ONCE);
@@ -189,8 +189,8 @@ impl Store {
         }
     }
 
-    /// The jobs that come into the line because these runs have ended, or have follow-on jobs with fair keys. A reaper finds what is
-    /// missing after an error.
+    /// The jobs that come into the line because these runs have ended, or have follow-on jobs with fair keys. After an error, a
+    /// reaper finds the jobs that this call did not move.
     pub(crate) async fn admit_fair_after(&self, runs: &[FinishedRun], answers: &[Settled]) -> Vec<Waiting> {
         let ended =
             || runs.iter().zip(answers).filter(|(_, answer)| matches!(answer, Settled::Done | Settled::Already));
@@ -209,7 +209,7 @@ impl Store {
         self.admit_each(due).await
     }
 
-    /// Jobs that have come to the line or were parked. Admits the parked ones, as far as their shares say.
+    /// Jobs that have come into the line or were parked. Admits parked jobs, as far as their shares allow.
     pub(crate) async fn admit_parked(
         &self,
         mut waiting: Vec<Waiting>,
@@ -219,7 +219,7 @@ impl Store {
         for (queue, key) in parked {
             due.entry(queue).or_default().push(key);
         }
-        // A job that changes its turn is in the answer twice, and stays there twice.
+        // A job that changes its turn is in the answer twice, and both entries are kept.
         let given = waiting.len();
         for admitted in self.admit_each(due).await {
             match waiting[..given].iter_mut().find(|job| job.id == admitted.id) {
@@ -246,7 +246,7 @@ fn described(queue: &QueueName, fair_key: &str) -> String {
     format!("fair key {fair_key:?} of queue {queue}")
 }
 
-/// The lane in which a job that has just come to the line was parked.
+/// The lane in which a new job was parked.
 pub(crate) fn lane(row: &PgRow) -> Result<Option<(QueueName, String)>, sqlx::Error> {
     let key: Option<String> = row.try_get("parked_by")?;
     key.map(|key| Ok((word(row, "queue")?, key))).transpose()

@@ -1,7 +1,7 @@
 //! The runs that this process has claimed and whose jobs have fair keys. When such runs end, the line of their queue may need more
 //! jobs, and the store brings them.
 //!
-//! PostgreSQL does not need this: a queue that is forgotten here, because the process died, is found by a reaper.
+//! Correctness does not need this memory: if the process dies, a reaper finds the queue.
 
 use leasehold_core::{Epoch, Fence, JobId, QueueName};
 use std::{
@@ -15,10 +15,10 @@ use std::{
 
 /// A run that is not settled after this time has probably lost its lease. If it is settled nevertheless, a reaper finds its queue.
 const KEPT_FOR: Duration = Duration::from_secs(3600);
-/// How many runs are kept before old ones are looked for.
+/// The number of stored runs from which old runs are removed.
 const MANY: usize = 4096;
 
-/// After how many ended runs of a queue its line is looked at: a small part of the window of admitted jobs.
+/// The number of ended runs of a queue after which its line is checked: a small part of the window of admitted jobs.
 const RUNS_BETWEEN: u32 = 32;
 /// After this time, one ended run is enough.
 const TIME_BETWEEN: Duration = Duration::from_millis(10);
@@ -26,7 +26,7 @@ const TIME_BETWEEN: Duration = Duration::from_millis(10);
 /// The fair runs of this process.
 #[derive(Debug, Default)]
 pub(crate) struct FairRuns {
-    /// A process without such runs looks at nothing else.
+    /// A process without such runs reads only this flag.
     any: AtomicBool,
     known: Mutex<Known>,
 }
@@ -37,7 +37,7 @@ struct Known {
     queues: HashMap<QueueName, Looked>,
 }
 
-/// When the line of a queue was last looked at, and how many runs have ended since.
+/// When the line of a queue was last checked, and how many runs have ended since then.
 #[derive(Debug)]
 struct Looked {
     at: Option<Instant>,
@@ -60,7 +60,7 @@ impl FairRuns {
         }
     }
 
-    /// These runs have ended. Returns the queues whose lines to look at now.
+    /// These runs have ended. Returns the queues whose lines must be checked now.
     pub(crate) fn ended(&self, runs: impl IntoIterator<Item = Fence>) -> Vec<QueueName> {
         if !self.any.load(Relaxed) {
             return Vec::new();

@@ -1,5 +1,5 @@
-//! Jobs that follow from a success: made in the transaction that ends the run, or not at all. The end of a run in the
-//! transaction of its handler is here too.
+//! Follow-on jobs: a success enqueues them in the transaction that ends the run, or not at all. This file also has the end of a
+//! run in the transaction of its handler.
 
 use crate::{
     bounded::Bounded,
@@ -65,8 +65,8 @@ pub(crate) fn has_following(run: &FinishedRun) -> bool {
     matches!(&run.settle, Settle::CompleteThen(_))
 }
 
-/// The runs of one statement: plain completions need no other statement than before, and the jobs that follow from the
-/// successes of one statement are bounded.
+/// Divides runs into statements: plain completions keep their usual statement, and the number of follow-on jobs of one statement
+/// is bounded.
 pub(crate) fn statements_of(runs: &[FinishedRun], which: Vec<usize>) -> Vec<Vec<usize>> {
     let (following, plain): (Vec<usize>, Vec<usize>) = which.into_iter().partition(|&nth| has_following(&runs[nth]));
     let mut statements = if plain.is_empty() { Vec::new() } else { vec![plain] };
@@ -97,10 +97,10 @@ fn words(jobs: &[NewJob]) -> Result<String, sqlx::Error> {
     job_words::json(jobs.iter()).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
-/// Ends runs together with the jobs that follow from them. A run that cannot be written must not keep the other runs of
-/// its statement from being written. A run whose result or whose follow-on jobs the server refuses is dead, because
-/// another run would try the same, or it stays as it is. A run with a job whose unique key another transaction holds is left out: its row stays
-/// as it is, so the worker tries again.
+/// Ends runs and enqueues their follow-on jobs. A run that cannot be written must not block the other runs of its statement. A
+/// run whose result or whose follow-on jobs the server refuses is dead, because another run would try the same, or its row stays
+/// unchanged. If another transaction holds the unique key of a follow-on job, its run is left out: the row stays unchanged, so
+/// the worker tries again.
 pub(crate) async fn complete_then(
     pool: &Bounded,
     worker: WorkerId,

@@ -1,5 +1,5 @@
-//! Jobs that depend on other jobs: enqueues them, reads their parents and the graph around a job, and goes on with ended
-//! parents whose children have not all been told.
+//! Jobs that depend on other jobs: enqueues them, reads their parents and the graph around a job, and tells the children of ended
+//! parents that were not told of the end yet.
 
 use crate::{
     connect::Store,
@@ -92,8 +92,8 @@ impl Store {
         Ok(Graph { jobs, edges: edges.map_err(Error::sql(READING))?, is_cut })
     }
 
-    /// Goes on with up to `limit` ended parents whose children have not all been told, among the parents that were noted
-    /// until `until`. Returns the children that are now in the line.
+    /// Tells the remaining children of up to `limit` ended parents, among the parents that were noted until `until`. Returns the
+    /// children that are now in the line.
     ///
     /// # Errors
     /// The statement failed.
@@ -125,7 +125,7 @@ pub(crate) fn enqueued(rows: &[PgRow]) -> Result<Vec<Enqueued>, Error> {
     rows.iter().map(answer).collect::<Result<_, sqlx::Error>>().map_err(Error::sql(DOING))
 }
 
-/// A word that is NULL after the row of a job has left history.
+/// A column that is NULL after the row of a job has left history.
 fn word_if_any<T>(row: &PgRow, column: &str) -> Result<Option<T>, sqlx::Error>
 where
     T: FromStr,

@@ -1,4 +1,4 @@
-//! Which jobs of a call open transactions of other sessions hold: their ids, their unique keys, their batches, and their parents.
+//! Finds the jobs of a call that open transactions of other sessions hold: by their ids, unique keys, batches, or parents.
 
 use crate::{
     connect::Store,
@@ -16,15 +16,15 @@ use std::{
 
 const DOING: &str = "looking which jobs are held";
 
-/// For so long the search may take.
+/// The maximum duration of the search.
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// What holds up a job.
+/// The reason why a job is blocked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HeldUp {
     /// The thing that an open transaction holds.
     pub(crate) what: String,
-    /// The parent that is held up by it, of a job that is not held itself.
+    /// The held parent of a job that is not held itself.
     parent: Option<JobId>,
 }
 
@@ -51,19 +51,19 @@ impl HeldUp {
     }
 }
 
-/// What another session can hold of a job that is to be enqueued.
+/// The parts of a new job that another session can hold.
 pub(crate) fn what_of(job: &NewJob) -> String {
     match (&job.unique_key, &job.batch) {
         (Some(key), _) => format!("unique key {key:?}"),
-        // Nobody else knows an id that was made just now.
+        // No other session knows an id that was made just now.
         (None, Some(batch)) if !job.id_may_exist => format!("batch {batch:?}"),
         _ => format!("id {}", job.id),
     }
 }
 
 impl Store {
-    /// Those of the jobs at `which` that are held, and the jobs there that depend on them. Enqueues the jobs in a transaction that is
-    /// rolled back.
+    /// The held jobs among the jobs at `which`, and the jobs there that depend on held jobs. Enqueues the jobs in a transaction
+    /// that is rolled back.
     ///
     /// # Errors
     /// The search failed.
@@ -109,7 +109,7 @@ async fn search(connection: &mut PgConnection, jobs: &[NewJob]) -> Result<BTreeM
     let rows = statement.try_map(|row| job_id(&row, "id")).fetch_all(connection).await.map_err(Error::sql(DOING));
     let held_parents: BTreeSet<JobId> = match rows {
         Ok(rows) => rows.into_iter().collect(),
-        // The rights are those of an earlier version: `leasehold migrate roles` was not run again.
+        // The rights in the database are the rights of an earlier version: `leasehold migrate roles` was not run again.
         Err(error) if error.is_denied() => BTreeSet::new(),
         Err(error) => return Err(error),
     };

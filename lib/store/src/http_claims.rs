@@ -1,5 +1,5 @@
-//! Claims of HTTP workers. Each claim has an id, and the claim and the note which runs it has started are one transaction. So a
-//! worker that did not get the answer asks for it again.
+//! Claims of HTTP workers. Each claim has an id. One transaction contains the claim and the note about the runs that the claim
+//! has started. So a worker that did not get the answer can ask for it again.
 
 use crate::{
     claim::{TOKEN_AHEAD, claimed, limited},
@@ -57,7 +57,7 @@ pub struct HttpRun {
     pub lease_expires_at: DateTime<Utc>,
 }
 
-/// A live job, as far as the end of its run needs it.
+/// The facts about a live job that the end of its run needs.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "columns")]
 pub struct RunFacts {
@@ -72,7 +72,7 @@ pub struct RunFacts {
 }
 
 impl RunFacts {
-    /// What is left to the job if this attempt fails.
+    /// The attempts that the job has left if this attempt fails.
     #[must_use]
     pub fn tries(&self, of_fleet: Backoff) -> Tries {
         Tries {
@@ -91,7 +91,7 @@ impl Store {
     /// # Errors
     /// A statement failed, and nothing was claimed for any of them. If the answer was lost, [`Store::recall_http`] finds the runs.
     pub async fn claim_http(&self, claims: &[(&HttpClaim, &[JobId])]) -> Result<Vec<Vec<HttpRun>>, Error> {
-        // The locks of limit keys are taken in one order within a claim, and not among several.
+        // The locks of limit keys are taken in a fixed order within one claim, but not across several claims.
         if claims.len() > 1 && self.limited_runs.are_likely() {
             return try_join_all(claims.iter().map(|claim| self.claim_http_alone(*claim))).await;
         }
@@ -99,7 +99,7 @@ impl Store {
         for (claim, answer) in claims.iter().zip(self.claim_http_once(claims).await?) {
             runs.push(match answer {
                 Some(runs) => runs,
-                // The same claim is at work in another process. Now it is waited for.
+                // Another process executes the same claim. This call waits for it.
                 None => self.claim_http_alone(*claim).await.unwrap_or_default(),
             });
         }
@@ -111,7 +111,7 @@ impl Store {
         Ok(answer.into_iter().flatten().flatten().collect())
     }
 
-    /// One statement. `None` for a claim that is at work in another process.
+    /// One statement. `None` for a claim that another process executes.
     async fn claim_http_once(&self, claims: &[(&HttpClaim, &[JobId])]) -> Result<Vec<Option<Vec<HttpRun>>>, Error> {
         let Some((first, _)) = claims.first() else { return Ok(Vec::new()) };
         let with_limits = self.limited_runs.are_likely();
@@ -156,7 +156,7 @@ impl Store {
         Ok(answers)
     }
 
-    /// A run in the answer of `claim_http`. `None`: the claim is at work in another process.
+    /// A run in the answer of `claim_http`. `None`: another process executes the claim.
     fn run_of_claim(&self, row: &PgRow, worker: WorkerId) -> Result<Option<HttpRun>, sqlx::Error> {
         if row.try_get::<Option<Uuid>, _>("id")?.is_none() {
             return Ok(None);
@@ -172,7 +172,7 @@ impl Store {
     /// Claims jobs from the front of the line, without Redis.
     ///
     /// # Errors
-    /// As [`Store::claim_http`].
+    /// See [`Store::claim_http`].
     pub async fn claim_line_http(&self, claim: &HttpClaim) -> Result<Vec<HttpRun>, Error> {
         let with_limits = self.limited_runs.are_asked_for();
         let runs = match self.claim_front_in_time(claim, with_limits).await {
@@ -212,8 +212,8 @@ impl Store {
         statement.fetch_all(connection).await.map_err(Error::sql(DOING))
     }
 
-    /// The answers with these runs were written; or, with `more`, they are being written and have so much more time. Returns the runs
-    /// that another session has locked: PostgreSQL does not know of them yet.
+    /// Notes that the answers with these runs were written. With `more`: the answers are being written, and get this additional
+    /// time. Returns the runs that another session has locked: for these runs, nothing was noted yet.
     ///
     /// # Errors
     /// The statement failed.
@@ -375,7 +375,7 @@ fn facts(row: &PgRow) -> Result<(JobId, RunFacts), sqlx::Error> {
     let retry = retry(row)?;
     let retry_left = match row.try_get::<Option<i64>, _>("retry_ms_left")? {
         Some(ms) => Some(Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
-        // Before its first retry, the job has all of its time.
+        // Before its first retry, the job has its whole time.
         None => retry.and_then(|retry| retry.for_time),
     };
     let facts = RunFacts {

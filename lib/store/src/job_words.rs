@@ -1,4 +1,4 @@
-//! Jobs as JSON, with the words of a line of `leasehold enqueue --stdin`, for the function that knows all words.
+//! Jobs as JSON, with the field names of `leasehold enqueue --stdin`, for the SQL function that supports all fields.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use leasehold_core::{JobId, Kind, NewJob, ParentFailure, QueueName, Retry, Unique};
@@ -64,7 +64,7 @@ impl<'a> Words<'a> {
             payload_text: has_escape.then(|| job.payload.get()),
             priority: job.priority,
             run_at: job.run_at,
-            // No delay is a delay of nothing.
+            // A missing delay counts as a delay of zero.
             delay: job.delay.filter(|delay| job.run_at.is_none() && delay.as_millis() > 0),
             max_attempts: job.max_attempts,
             max_crashes: job.max_crashes,
@@ -98,7 +98,7 @@ pub(crate) fn json<'a>(jobs: impl Iterator<Item = &'a NewJob>) -> Result<String,
     serde_json::to_string(&jobs.map(Words::of).collect::<Vec<_>>())
 }
 
-/// The same words, read again.
+/// The same fields, parsed again.
 #[derive(Deserialize)]
 struct WordsRead {
     id: JobId,

@@ -1,11 +1,11 @@
-//! PostgreSQL, the authority: every job is a row here, and every transition is one conditional statement.
+//! PostgreSQL, the authority: every job is a row in PostgreSQL, and every transition is one conditional statement.
 //!
 //! Each statement is a file in `sql/`. One Rust file runs the statement: the file of the same name, or the file of its subject,
-//! whose first line names the statements. `read` has the reads for clients and operators, and `queue` has what an operator does
-//! with a whole queue.
+//! whose first line names the statements. `read` has the reads for clients and operators, and `queue` has the operator's
+//! actions on a whole queue.
 //!
-//! Each call is one statement that commits by itself (behind a pooler, in a transaction of its own), so a caller that stops
-//! waiting leaves no transaction open. This crate does not know Redis.
+//! Each call is one statement that commits by itself (behind a pooler, in a separate transaction), so a caller that stops
+//! waiting leaves no transaction open. This crate does not use Redis.
 
 mod audit;
 mod authority;

@@ -1,7 +1,7 @@
 //! The limit keys of the runs that this process has claimed. When such a run ends, its keys have room, and the store brings the
 //! next jobs of these keys into the line.
 //!
-//! PostgreSQL does not need this: a key that is forgotten here, because the process died or the run was lost, is found by a reaper.
+//! Correctness does not need this memory: if the process dies or loses the run, a reaper finds the key.
 
 use leasehold_core::{Epoch, Fence, JobId};
 use std::{
@@ -12,12 +12,12 @@ use std::{
 
 /// A run that is not settled after this time has probably lost its lease. If it is settled nevertheless, a reaper finds its keys.
 const KEPT_FOR: Duration = Duration::from_secs(3600);
-/// How many runs are kept before old ones are looked for.
+/// The number of stored runs from which old runs are removed.
 const MANY: usize = 4096;
 
-/// For this time after a job with limit keys was seen, hints that `claim` did not get are tried as jobs with limit keys.
+/// For this time after the last job with limit keys, hints that `claim` did not get are tried as jobs with limit keys.
 const LIKELY_FOR: Duration = Duration::from_secs(60);
-/// Without Redis nobody sees such jobs as hints, so the line is asked for them at this interval.
+/// Without Redis there are no hints of such jobs, so the worker searches the line for them at this interval.
 const ASKED_EVERY: Duration = Duration::from_millis(100);
 
 /// When a run was claimed, and its keys.
@@ -34,7 +34,7 @@ pub(crate) struct LimitedRuns {
 struct Seen {
     /// When a job with limit keys was last seen.
     found: Option<Instant>,
-    /// When the line was last asked for such jobs.
+    /// When the line was last searched for such jobs.
     asked: Option<Instant>,
 }
 
@@ -44,13 +44,13 @@ impl LimitedRuns {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).found = Some(Instant::now());
     }
 
-    /// Whether hints that were refused may be of jobs with limit keys. A fleet without such jobs sends no statement for them.
+    /// Whether refused hints may belong to jobs with limit keys. A fleet without such jobs sends no extra statement.
     pub(crate) fn are_likely(&self) -> bool {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.found.is_some_and(|found| found.elapsed() < LIKELY_FOR)
     }
 
-    /// Whether to ask the line for such jobs now.
+    /// Whether to search the line for such jobs now.
     pub(crate) fn are_asked_for(&self) -> bool {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let is_likely = seen.found.is_some_and(|found| found.elapsed() < LIKELY_FOR);

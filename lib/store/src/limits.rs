@@ -1,4 +1,4 @@
-//! Limits of keys: what an operator sets, and which jobs come back into the line when a key has room.
+//! Limits of keys: the limits that an operator sets, and the jobs that come back into the line when a key has room.
 //!
 //! `claim.rs` takes slots and tokens. This file never does.
 
@@ -12,12 +12,12 @@ use uuid::Uuid;
 
 const DOING: &str = "setting a limit";
 const REMOVING: &str = "removing a limit";
-/// The most jobs of one queue and kind that come into the line at once, for a key without a limit.
+/// The most jobs of one queue and kind that one call brings into the line, for a key without a limit.
 const ADMIT_MAX: i32 = 1000;
 /// How long a reaper waits for the claims under way, while no other claim begins. A claim waits for 50 ms at most.
 const APPLY_TIMEOUT: &str = "100ms";
 
-/// The limit of a key, or of each key that begins like a pattern, as an operator sets it.
+/// The limit of a key, or of each key that matches a pattern, as an operator sets it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyLimit {
     /// The most runs at the same time; `None`: any number.
@@ -28,7 +28,7 @@ pub struct KeyLimit {
     pub burst: Option<i32>,
 }
 
-/// A limit, and what it does at the moment.
+/// A limit, and its current effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LimitRecord {
     /// The key, or the pattern, which ends in `*`.
@@ -41,15 +41,15 @@ pub struct LimitRecord {
     pub burst: Option<i32>,
     /// When the limit was set.
     pub changed_at: DateTime<Utc>,
-    /// How many runs count against the limit now; of a pattern, the runs of all its keys. Always 0 for a rate alone.
+    /// How many runs count against the limit now; for a pattern, the runs of all its keys. Always 0 for a rate alone.
     pub running_now: i64,
-    /// How many jobs of the key are queued, counted up to 10,000. A job with several keys counts for the one that it waits for.
+    /// How many jobs of the key are queued, counted up to 10,000. A job with several keys counts for the key that it waits for.
     pub waiting: i64,
 }
 
 impl Store {
-    /// Sets the limit of a key or a pattern, and puts it into force. Replaces an earlier one. Runs that have begun go on. After the answer
-    /// no run starts by the earlier limit.
+    /// Sets the limit of a key or a pattern, and applies it. Replaces an earlier one. Running jobs continue. After the
+    /// answer no run starts by the earlier limit.
     ///
     /// # Errors
     /// The limit is not valid; [`Error::Locked`] if another session holds the limit for longer than the lock timeout; or a
@@ -67,8 +67,8 @@ impl Store {
         self.admit_all(key).await
     }
 
-    /// Ends the limit of a key or a pattern. The jobs that wait for its room come into the line. Returns whether there was such a
-    /// limit.
+    /// Ends the limit of a key or a pattern. The jobs that wait for its room come into the line. Returns whether there was a
+    /// limit to remove.
     ///
     /// # Errors
     /// [`Error::Locked`] as for [`Store::set_limit`], or a statement failed. If the limit has ended, a reaper brings the jobs into the line.
@@ -83,8 +83,7 @@ impl Store {
         Ok(removed)
     }
 
-    /// Puts the changes of limits into force that transactions have asked for. False: claims under way took too long, and nothing has
-    /// changed.
+    /// Applies the requested changes of limits. False: claims under way took too long, and nothing has changed.
     ///
     /// # Errors
     /// The statement failed.
@@ -96,7 +95,7 @@ impl Store {
         }
     }
 
-    /// The limits, by key: all of them, or that of one key or pattern.
+    /// The limits, by key: all limits, or the limit of one key or pattern.
     ///
     /// # Errors
     /// The statement failed.
@@ -115,7 +114,7 @@ impl Store {
         statement.fetch_all(&self.long_statements).await.map_err(Error::sql("reading limits"))
     }
 
-    /// What the limits of these keys mean at the moment: one answer for each key that has a limit.
+    /// The current effect of the limits of these keys: one answer for each key that has a limit.
     ///
     /// # Errors
     /// The statement failed.
@@ -174,9 +173,9 @@ impl Store {
         rows.map_err(Error::sql("bringing jobs whose tokens come into the line"))
     }
 
-    /// A key has been given room by hand. All its jobs that may start come into the line; a reaper does the same for the keys of a
-    /// pattern. The jobs are in the line and not in the head: a reaper fills the head. The limit is changed by now, so a lock of
-    /// another session is no error: the reaper brings these jobs too.
+    /// Called after an operator has given a key more room. All its jobs that may start come into the line; for a pattern, a
+    /// reaper does the same for its keys. The jobs are in the line but not in the head: a reaper fills the head. The limit is
+    /// already changed, so a lock of another session is no error: the reaper brings these jobs too.
     async fn admit_all(&self, key: &str) -> Result<(), Error> {
         let keys = [key.to_owned()];
         loop {
@@ -188,14 +187,15 @@ impl Store {
         }
     }
 
-    /// The jobs that come into the line because these runs have ended. A reaper finds what is missing after an error.
+    /// The jobs that come into the line because these runs have ended. After an error, a reaper finds the jobs that this call did
+    /// not move.
     pub(crate) async fn admit_after(&self, runs: &[FinishedRun], answers: &[Settled]) -> Vec<Waiting> {
         let ended = runs.iter().zip(answers).filter(|(_, answer)| matches!(answer, Settled::Done | Settled::Already));
         let keys = self.limited_runs.ended(ended.map(|(run, _)| run.fence));
         self.admit(&keys).await.unwrap_or_default()
     }
 
-    /// Jobs that have come to the line, each with the limit key for whose room it waits. Admits those whose keys have room.
+    /// Jobs that have come into the line, each with the limit key whose room it waits for. Admits the jobs whose keys have room.
     pub(crate) async fn admit_placed(&self, placed: Vec<(Waiting, Option<String>)>) -> Vec<Waiting> {
         let mut keys: Vec<String> = placed.iter().filter_map(|(_, key)| key.clone()).collect();
         keys.sort_unstable();

@@ -1,4 +1,4 @@
-//! What queues could run now, and what runs: the counts behind the scaling signal.
+//! How many jobs queues could run now, and how many run: the numbers for the scaling signal.
 
 use crate::{connect::Store, error::Error};
 use leasehold_core::{QueueName, WorkerId};
@@ -8,13 +8,13 @@ use sqlx::{Row, postgres::PgRow};
 use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
 
-/// What PostgreSQL can subtract from a time: a century.
+/// The longest time that PostgreSQL can subtract from a timestamp here: a century.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 impl Store {
-    /// What each of some queues could run now. Reads the counts of these queues, and the changes since they were last folded. Of a kind
-    /// with limit keys it reads an index entry of each waiting job. So this is for autoscalers, operators and gauges, and must not be
-    /// called for each job.
+    /// How many jobs each of some queues could run now. Reads the counts of these queues, and the changes since they were last
+    /// folded. For a kind with limit keys, the call reads an index entry of each waiting job. So the call is for autoscalers,
+    /// operators and gauges. It must not be made for each job.
     ///
     /// # Errors
     /// The statement failed.

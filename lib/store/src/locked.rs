@@ -1,9 +1,9 @@
-//! Retries of work that locks of other sessions hold up, and the search for these sessions.
+//! Retries work that the locks of other sessions block, and searches for these sessions.
 //!
-//! A row that another session has locked, and a key that another transaction has inserted but not committed, leave us
-//! only one choice: to wait. A statement of many jobs waits a short time. If that is not enough, each job is tried in a
-//! statement of its own, again and again. So jobs that nobody holds are done at once, no statement waits at the server
-//! for long, and a lock that lasts longer than `database.lock_timeout_ms` becomes an error that names the lock.
+//! A row that another session has locked, and a key that another transaction has inserted but not committed, leave only
+//! one choice: to wait. A statement of many jobs waits a short time. If that is not enough, each job is retried in a
+//! separate statement. So jobs that no session holds are done immediately, no statement waits at the server for long,
+//! and a lock that lasts longer than `database.lock_timeout_ms` becomes an error that names the lock.
 
 use crate::{
     connect::Store,
@@ -24,9 +24,9 @@ use tokio::time::{sleep, timeout};
 pub(crate) const BATCH_LOCK_TIMEOUT: &str = "200ms";
 /// The lock timeout of a statement of one job. The statement is tried again.
 pub(crate) const SINGLE_LOCK_TIMEOUT: &str = "20ms";
-/// The lock timeout of an attempt during which we look for the session that holds the lock.
+/// The lock timeout of an attempt during which we search for the session that holds the lock.
 pub(crate) const OBSERVED_LOCK_TIMEOUT: &str = "400ms";
-/// The time between two attempts, and between two looks for the holder.
+/// The time between two attempts, and between two searches for the holder.
 pub(crate) const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 const HOLDER_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -58,8 +58,8 @@ impl<T, H> Default for Tries<T, H> {
 /// The number of a blocked task, and the session that holds the lock, if known.
 pub(crate) type Held = (usize, Option<Holder>);
 
-/// Tries the tasks until all are done or `lock_timeout` is over, counted from `begun`, the start of the call. Then tries
-/// the first blocked tasks once more, to find the sessions that hold the locks.
+/// Tries the tasks until all are done or until `lock_timeout` after `begun`, the start of the call. Then tries the first
+/// blocked tasks once more, to find the sessions that hold the locks.
 pub(crate) async fn retry_locked<T: Lockable>(
     store: &Store,
     tried: &T,
@@ -99,7 +99,7 @@ impl Store {
         self
     }
 
-    /// The answer of one more attempt in a transaction of its own, and the session that the attempt waited for.
+    /// The answer of one more attempt in a separate transaction, and the session that the attempt waited for.
     pub(crate) async fn try_and_find_holder<T: Lockable>(
         &self,
         tried: &T,
@@ -133,7 +133,7 @@ impl Store {
         loop {
             match timeout(HOLDER_POLL_INTERVAL, attempt.as_mut()).await {
                 Ok(answer) => return answer,
-                // A session that is active has perhaps just begun to wait itself: the next look tells.
+                // An active session has perhaps just begun to wait itself: the next search shows this.
                 Err(_) if holder.as_ref().is_some_and(|held| held.state != "active") => {}
                 Err(_) => {
                     let query = sqlx::query(include_str!("../sql/waits_for.sql")).bind(pid);

@@ -4,7 +4,7 @@ use leasehold_ports::Enqueued;
 use sqlx::Row;
 use std::fmt;
 
-/// For how many locked things we look for the holder. Usually one transaction holds all of them.
+/// The number of locked rows or keys for which we search for the holder. Usually one transaction holds all of them.
 pub(crate) const HOLDERS_MAX: usize = 3;
 
 /// A session that holds a lock.
@@ -40,10 +40,10 @@ impl Holder {
     }
 }
 
-/// One locked thing.
+/// One locked row or key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Locked {
-    /// Its index among the things that were sent, from 0.
+    /// Its index among the rows and keys of the call, from 0.
     pub nth: usize,
     /// A description: a unique key, an id, a queue.
     pub what: String,
@@ -61,10 +61,10 @@ impl fmt::Display for Locked {
     }
 }
 
-/// All locked things of one call. The other parts of the call were done.
+/// All locked rows and keys of one call. The other parts of the call were done.
 #[derive(Debug)]
 pub struct LockedOut {
-    /// What the call was doing.
+    /// The action of the call.
     pub doing: &'static str,
     /// At least one, in order.
     pub held: Vec<Locked>,

@@ -79,8 +79,8 @@ impl From<Schema> for Vec<Part> {
 }
 
 impl Store {
-    /// Fails unless the database has the schema of this program, or a newer one that says that this program works on it. Functions
-    /// of a newer program are accepted, because they keep everything that this program calls.
+    /// Fails unless the database has the schema of this program, or a newer schema that says that this program works on it.
+    /// Functions of a newer program are accepted, because they keep everything that this program calls.
     ///
     /// # Errors
     /// [`Error::SchemaMissing`], [`Error::SchemaOlder`], [`Error::SchemaNewer`], [`Error::FunctionsOlder`], or the
@@ -115,7 +115,7 @@ impl Store {
     /// Applies the missing migrations and functions, and returns them. Changes nothing if the schema is newer and says that this program
     /// works on it. A missing schema is made in one transaction. A
     /// schema in use is changed migration by migration, each in a transaction or in steps that commit alone. No
-    /// migration holds up other sessions for longer than a moment. Then the functions whose files have changed are
+    /// migration blocks other sessions for longer than a moment. Then the functions whose files have changed are
     /// created again, in one transaction. All waits for locks of other sessions together take at most `patience`.
     ///
     /// # Errors
@@ -176,8 +176,8 @@ impl Store {
         include_str!("../sql/roles.sql")
     }
 
-    /// Makes these roles, in one transaction. Returns whether there is the role `leasehold_api`: the owner of the schema may not create
-    /// it.
+    /// Makes these roles, in one transaction. Returns whether the role `leasehold_api` exists: the owner of the schema may not
+    /// create it.
     ///
     /// # Errors
     /// A statement failed, usually because of missing rights. Then nothing was changed.
@@ -211,7 +211,7 @@ impl Store {
     }
 }
 
-/// Applies what is missing, while the session has the lock of migrations.
+/// Applies the missing migrations and functions, while the session has the lock of migrations.
 async fn bring_up_to_date(session: &mut Session) -> Result<Schema, Error> {
     let sql = || Error::sql("migrating the schema");
     session.lock().await?;
@@ -286,8 +286,8 @@ struct Applied {
     checksum: Vec<u8>,
 }
 
-/// The names and the texts of the files in `migrations/`, in order. The macro of `sqlx` would compile the whole driver a second time, for
-/// the build.
+/// The names and the texts of the files in `migrations/`, in order. The macro of `sqlx` would compile the whole driver a second
+/// time, for the build script.
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
 
 /// The migrations, compiled in.

@@ -6,7 +6,7 @@ use leasehold_core::QueueName;
 use serde::Serialize;
 use sqlx::{Row, postgres::PgRow};
 
-/// For how many minutes the times of jobs are kept.
+/// The number of minutes for which the times of jobs are kept.
 pub const MINUTES_KEPT: u32 = 24 * 60;
 /// The buckets of leasehold.minute for each doubling of a time.
 const BUCKETS_PER_DOUBLING: f64 = 8.0;
@@ -33,19 +33,19 @@ pub struct QueueTimes {
     pub run_ms: Option<Quantiles>,
 }
 
-/// The middle and the end of a distribution. Each value is within 5 % of the true one.
+/// The middle and the end of a distribution. Each value is within 5 % of the true value.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Quantiles {
-    /// Half of the values are up to this one.
+    /// Half of the values are not greater than this.
     pub p50: f64,
-    /// 95 of 100 values are up to this one.
+    /// 95 of 100 values are not greater than this.
     pub p95: f64,
-    /// 99 of 100 values are up to this one.
+    /// 99 of 100 values are not greater than this.
     pub p99: f64,
 }
 
 impl Quantiles {
-    /// Of the numbers of values in buckets, which have their numbers in order.
+    /// From the number of values in each bucket, in the order of the buckets.
     fn of(buckets: &[i32], values: &[i64]) -> Option<Self> {
         let all: i64 = values.iter().sum();
         let at = |share: f64| {
@@ -58,7 +58,7 @@ impl Quantiles {
             // The middle of the bucket.
             found.map_or(0.0, |(nth, _)| ((f64::from(*nth) - 0.5) / BUCKETS_PER_DOUBLING).exp2())
         };
-        // Three digits are more than the buckets know.
+        // Three digits are more precise than the buckets.
         let round = |value: f64| match 2 - value.log10().floor() as i32 {
             digits @ 0.. => (value * 10_f64.powi(digits)).round() / 10_f64.powi(digits),
             digits => (value / 10_f64.powi(-digits)).round() * 10_f64.powi(-digits),
@@ -84,8 +84,8 @@ fn queue_times(row: &PgRow) -> Result<QueueTimes, sqlx::Error> {
 }
 
 impl Store {
-    /// Adds up minutes that are over. Returns of how many queues and kinds in how many minutes, taken together: 0 if no job has ended
-    /// in a new minute, or if another process adds them up.
+    /// Adds up minutes that have ended. Returns the number of rows that were written, one for each minute, queue and kind: 0 if
+    /// no job has ended in a new minute, or if another process adds them up.
     ///
     /// # Errors
     /// The statement failed.
@@ -96,8 +96,8 @@ impl Store {
         Ok(added.and_then(|added| u64::try_from(added).ok()).unwrap_or_default())
     }
 
-    /// The jobs that ended in the last `minutes` minutes that are added up, by queue and kind: of one queue or of all. `each`: a row
-    /// for each minute.
+    /// The jobs that ended in the last `minutes` minutes that are added up, by queue and kind: for one queue or for all queues.
+    /// `each`: a row for each minute.
     ///
     /// # Errors
     /// The statement failed.

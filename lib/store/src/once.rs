@@ -54,7 +54,7 @@ impl Store {
         }
     }
 
-    /// The jobs are as PostgreSQL takes them.
+    /// The jobs must be in the form for PostgreSQL: encrypted, if their queues ask for it.
     async fn enqueue_encrypted_once(&self, jobs: Vec<NewJob>, key: Option<&OnceKey>) -> Result<Once, Error> {
         let within = self.answers_within().max(self.lock_timeout + Duration::from_secs(1)) * 2;
         let (store, key) = (self.clone(), key.cloned());
@@ -116,7 +116,7 @@ impl Lockable for Request<'_> {
 }
 
 impl Request<'_> {
-    /// The error that names what other sessions hold. `by`: the session that the last try waited for.
+    /// The error that names the locked jobs and keys. `by`: the session that the last try waited for.
     async fn locked(&self, by: Option<Holder>) -> Result<Error, Error> {
         let all: Vec<usize> = (0..self.jobs.len()).collect();
         let mut held: Vec<(usize, HeldUp)> = self.store.held_up(self.jobs, &all).await?.into_iter().collect();
@@ -140,9 +140,10 @@ impl Request<'_> {
     }
 }
 
-/// The fingerprints of the request, the one that is written first. A request with encrypted payloads gets a keyed one, because whoever reads a
-/// digest can test a guess of the request. The others are of earlier keys, and from before there were keys. A request without encrypted
-/// payloads has the same fingerprint in every process, whatever its keys.
+/// The fingerprints of the request, first the fingerprint that is written. A request with encrypted payloads gets a keyed
+/// fingerprint: with a plain digest, a reader of the table could test guesses of the request. The other fingerprints belong to
+/// earlier keys and to the time before there were keys. A request without encrypted payloads has the same fingerprint in every
+/// process, even if the processes have different keys.
 fn fingerprints(store: &Store, key: &OnceKey, jobs: &[NewJob]) -> Vec<[u8; 32]> {
     let mut all = store.keys().fingerprints(&key.fingerprint);
     let is_encrypted = jobs.iter().any(|job| Encrypted::is(job.payload.get()));

@@ -1,6 +1,6 @@
-//! operation_hold and operation_advance: one page of an operation. The page, the cursor behind it and its counts are one transaction, which
-//! begins with the fence. So a page is done once, and is counted once, whenever a server dies; and a server that was thought dead
-//! changes nothing.
+//! operation_hold and operation_advance: one page of an operation. The page, the cursor after it and its counts are one
+//! transaction, which begins with the check of the fence. So a page is done and counted exactly once, even if a server dies. A
+//! server whose lease has run out changes nothing.
 
 use crate::{
     bulk::{
@@ -21,7 +21,7 @@ use sqlx::{Acquire, PgConnection, Row, postgres::PgRow};
 use std::{collections::HashSet, time::Duration};
 
 const DOING: &str = "changing a page of an operation";
-/// The answer to a page may take so long: a page may wait for locks of jobs to revive, each for a moment.
+/// The answer timeout of a page. A page may wait for locks of jobs to revive, for a moment each.
 const WITHIN: Duration = Duration::from_secs(120);
 
 /// A page to change.
@@ -33,13 +33,13 @@ pub struct OperationPage {
     pub states: Vec<State>,
     /// Only jobs that were enqueued at this time or before.
     pub until: DateTime<Utc>,
-    /// What is done.
+    /// The action.
     pub work: PageWork,
-    /// How many jobs the page looks at.
+    /// How many jobs the page reads.
     pub limit: i64,
 }
 
-/// What is done to a page.
+/// The action on a page.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the job before the page")]
 pub enum PageWork {
@@ -61,10 +61,10 @@ pub enum PageWork {
     Nothing,
 }
 
-/// What a page has done.
+/// The result of a page.
 #[derive(Clone, Debug, Default)]
 pub struct PageDone {
-    /// Jobs that were cancelled, and running ones whose workers must be told.
+    /// Jobs that were cancelled, and running jobs whose workers must be told to stop.
     pub cancelled: Vec<Cancelled>,
     /// Jobs that have another place.
     pub placed: Vec<Placed>,
@@ -74,14 +74,14 @@ pub struct PageDone {
     pub taken: usize,
     /// Jobs that other sessions have locked.
     pub locked: Vec<JobId>,
-    /// The last job that was looked at. `None`: there are no more jobs.
+    /// The last job that was read. `None`: there are no more jobs.
     pub last: Option<(Option<DateTime<Utc>>, JobId)>,
 }
 
-/// What is written after a page.
+/// The state of the operation that is written after a page.
 #[derive(Clone, Debug)]
 pub struct PageEnd {
-    /// How far the operation has come, as JSON.
+    /// The cursor of the operation, as JSON.
     pub cursor: String,
     /// All jobs that are locked.
     pub locked: Vec<JobId>,
@@ -99,11 +99,11 @@ pub enum PageOutcome {
 }
 
 impl Store {
-    /// Changes one page, and writes what `end` makes of it, in one transaction. Renews the lease.
+    /// Changes one page, and writes the state that `end` computes from the result, in one transaction. Renews the lease.
     ///
     /// # Errors
-    /// A statement failed, and nothing was changed, unless the answer to the commit was lost: then the next call of the same fence must
-    /// begin with the row.
+    /// A statement failed, and nothing was changed, unless the answer to the commit was lost: then the next call with the same
+    /// fence must first read the row.
     pub async fn operation_page(
         &self,
         of: OperationFence,

@@ -1,5 +1,5 @@
-//! operation_new, operations, operation_take, operation_counted, operation_end, operation_cancel and operation_trim: bulk changes that a
-//! server does by itself. `operation_pages` has the work.
+//! operation_new, operations, operation_take, operation_counted, operation_end, operation_cancel and operation_trim: bulk
+//! changes that a server executes in the background. `operation_pages` has the code for one page.
 
 use crate::{
     connect::Store,
@@ -19,7 +19,7 @@ const READING: &str = "reading operations";
 /// The most operations that are open at the same time. Each may be a million jobs.
 const OPEN_MAX: i64 = 100;
 
-/// An operation, as people see it.
+/// An operation, as users see it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Operation {
     /// The id.
@@ -32,7 +32,7 @@ pub struct Operation {
     pub to: Option<String>,
     /// The conditions.
     pub filter: Box<RawValue>,
-    /// Who has sent the request.
+    /// The sender of the request.
     pub actor: String,
     /// `waiting`, `running`, `done`, `cancelled` or `failed`.
     pub state: String,
@@ -65,9 +65,9 @@ pub struct NewOperation<'a> {
     pub action: &'a BulkAction,
     /// The conditions, as JSON.
     pub filter: String,
-    /// Who has sent the request.
+    /// The sender of the request.
     pub actor: &'a str,
-    /// Where the work begins, as JSON.
+    /// The position at which the work begins, as JSON.
     pub cursor: String,
 }
 
@@ -91,7 +91,7 @@ pub struct TakenOperation {
     pub action: BulkAction,
     /// The conditions, as JSON.
     pub filter: String,
-    /// How far the work has come, as JSON.
+    /// The cursor of the work, as JSON.
     pub cursor: String,
     /// Jobs behind the cursor that other sessions had locked.
     pub locked: Vec<JobId>,
@@ -120,7 +120,7 @@ impl Store {
         statement.fetch_optional(&self.bounded).await.map_err(Error::sql("making an operation"))
     }
 
-    /// The newest operations, or one of them.
+    /// The newest operations, or one operation.
     ///
     /// # Errors
     /// The statement failed.
@@ -168,7 +168,7 @@ impl Store {
         Ok(statement.fetch_optional(&self.bounded).await.map_err(Error::sql(DOING))?.is_some())
     }
 
-    /// Ends an operation, or asks its server to stop. Returns whether there is such an operation that has not ended.
+    /// Ends an operation, or asks its server to stop. Returns whether an operation with this id exists and has not ended.
     ///
     /// # Errors
     /// The statement failed.
@@ -177,7 +177,7 @@ impl Store {
         Ok(statement.fetch_optional(&self.bounded).await.map_err(Error::sql(DOING))?.is_some())
     }
 
-    /// Forgets old operations. Returns how many.
+    /// Deletes old operations. Returns their number.
     ///
     /// # Errors
     /// The statement failed.

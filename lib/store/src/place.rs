@@ -20,9 +20,9 @@ use std::{collections::HashSet, time::Instant};
 const DOING: &str = "placing jobs";
 
 impl Store {
-    /// Gives jobs that wait another priority or another queue, and the position in the line that belongs to it. Jobs that run
-    /// or have finished stay as they are. The answer leaves out ids that belong to no job. Waits up to `lock_timeout` for
-    /// jobs that other sessions have locked; the other jobs do not wait for them.
+    /// Gives waiting jobs another priority or another queue, and the matching position in the line. Jobs that run or have
+    /// finished stay as they are. The answer leaves out ids that belong to no job. Waits up to `lock_timeout` for jobs that
+    /// other sessions have locked; the other jobs do not wait for them.
     ///
     /// # Errors
     /// [`Error::Locked`] when some jobs are still locked after that time; the other jobs have their new place. Or a
@@ -67,7 +67,7 @@ impl Store {
     }
 }
 
-/// Each job in a statement of its own.
+/// One statement for each job.
 struct Each<'a> {
     store: &'a Store,
     ids: &'a [JobId],

@@ -28,10 +28,10 @@ const PING_AFTER_IDLE: Duration = Duration::from_secs(1);
 const IDLE_MAX: Duration = Duration::from_mins(10);
 /// How often idle connections are closed.
 const IDLE_CHECK_INTERVAL: Duration = Duration::from_mins(1);
-/// The maximum age of a connection. It makes a process return to a server that was away for a while.
+/// The maximum age of a connection. It makes a process return to a server that was unavailable for a while.
 const AGE_MAX: Duration = Duration::from_mins(30);
 /// How often the server checks during a statement whether the client is still connected. Without this check, a
-/// statement that waits for a lock runs on after its client has closed the connection.
+/// statement that waits for a lock continues after its client has closed the connection.
 pub(crate) const CONNECTION_CHECKED_EVERY: Duration = Duration::from_millis(250);
 /// How long the slot of a connection that was closed during a statement stays taken: until the server has certainly
 /// noticed. Otherwise a process whose callers give up would hold more and more connections at the server.
@@ -196,7 +196,7 @@ impl managed::Manager for Manager {
     type Type = Session;
     type Error = Error;
 
-    /// Waits for a server that is starting up, until `acquire_timeout` is over.
+    /// Waits for a server that is starting up, for at most `acquire_timeout`.
     async fn create(&self) -> Result<Session, Error> {
         let (mut pause, longest) = CONNECT_BACKOFF;
         loop {
@@ -222,7 +222,8 @@ impl managed::Manager for Manager {
     }
 }
 
-/// Whether nobody listens there yet, the server is starting (57P03), or it has no free connection (53300).
+/// Whether no process listens there yet, the server is starting (57P03), or the server has no free connection
+/// (53300).
 fn is_starting(error: &Error) -> bool {
     match error {
         Error::Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,

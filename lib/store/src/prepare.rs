@@ -11,7 +11,7 @@ impl Store {
     /// them. Changes nothing.
     ///
     /// # Errors
-    /// That a statement failed.
+    /// A statement failed.
     pub async fn prepare(&self) -> Result<(), Error> {
         let nobody = WorkerId(Uuid::nil());
         let queue = QueueName::default();

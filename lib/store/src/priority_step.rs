@@ -1,4 +1,5 @@
-//! priority_step: what one point of priority is worth in a queue, and the order of its line after a change of that.
+//! priority_step: the waiting time that one point of priority is worth in a queue, and the order of its line after a change of
+//! this step.
 
 use crate::{
     connect::Store,
@@ -18,9 +19,9 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use uuid::Uuid;
 
-/// Jobs that one statement looks at: some milliseconds of work.
+/// The number of jobs that one statement reads: some milliseconds of work.
 const REORDER_BATCH: i64 = 1_000;
-/// The pause between two looks at jobs that other sessions have locked.
+/// The pause between two tries to move jobs that other sessions have locked.
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Store {
@@ -37,13 +38,13 @@ impl Store {
     /// Sets what one point of priority is worth in a queue, and moves the jobs that wait. At most [`STRICT_PRIORITY_STEP`]; a
     /// longer step is cut to it. Returns how many waiting jobs moved.
     ///
-    /// A reaper moves all jobs once more: those that this call did not reach because it was stopped, those that other sessions
-    /// had locked, and those of transactions that saw the old step and commit later.
+    /// A reaper moves all jobs once more. This catches the jobs that the call did not reach because it was stopped, the jobs that
+    /// other sessions had locked, and the jobs of transactions that saw the old step and commit later.
     ///
     /// # Errors
     /// [`Error::Locked`] if other sessions hold the row of the queue, or waiting jobs, for longer than the lock timeout; or a
-    /// statement failed. If it names jobs, the step is set and all other jobs have moved. If it names a table that is locked, its text
-    /// says whether the step is set.
+    /// statement failed. If the error names jobs, the step is set and all other jobs have moved. If the error names a locked
+    /// table, its text says whether the step is set.
     pub async fn set_priority_step(&self, queue: &QueueName, step: Duration) -> Result<u64, Error> {
         let step_ms = i64::try_from(step.min(STRICT_PRIORITY_STEP).as_millis()).unwrap_or(i64::MAX);
         let statement = |lock_timeout: &'static str| {
@@ -103,7 +104,7 @@ impl Store {
         self.reorder(sqlx::query(statement!("reorder_line")).bind(queue.as_str()).bind(after).bind(limit)).await
     }
 
-    /// Moves those of these jobs that must move.
+    /// Moves the jobs among these that must move.
     ///
     /// # Errors
     /// The statement failed.
@@ -133,7 +134,7 @@ impl Store {
     }
 }
 
-/// The step is set. A table that another session has locked only delays the jobs.
+/// The step is already set. If another session has locked a table, this only delays the move of the jobs.
 fn not_moved(error: Error) -> Error {
     match error {
         Error::Locked(locked) => Error::Locked(Box::new(LockedOut { doing: NOT_MOVED, ..*locked })),

@@ -1,5 +1,5 @@
-//! promote: moves due jobs into the line. unblock: moves jobs into the line whose parents have succeeded. lapse: ends waiting
-//! jobs that may not begin any more.
+//! promote: moves due jobs into the line. unblock: moves jobs into the line after their parents have succeeded. lapse: ends
+//! waiting jobs that may not begin any more.
 
 use crate::{
     connect::Store,
@@ -18,8 +18,8 @@ use uuid::Uuid;
 const PROMOTING: &str = "promoting due jobs";
 
 impl Store {
-    /// Moves due scheduled jobs into the line, the oldest first: of all of them, or only of those that became due at or after
-    /// `since`.
+    /// Moves due scheduled jobs into the line, the oldest first: from all jobs, or only from the jobs that became due at or
+    /// after `since`.
     ///
     /// # Errors
     /// The statement failed.
@@ -51,7 +51,7 @@ impl Store {
         Ok(Share { promoted: self.with_room(placed).await, queues, last })
     }
 
-    /// The jobs after those with limit keys were given room, as far as there is room.
+    /// The jobs, after jobs with limit keys got room, as far as there is room.
     async fn with_room(&self, placed: Placed) -> Promoted {
         let jobs = self.admit_placed(placed.jobs).await;
         Promoted { jobs: self.admit_parked(jobs, placed.parked).await, lateness: placed.lateness, next_in: None }
@@ -73,7 +73,8 @@ impl Store {
         Ok(self.admit_parked(jobs, parked).await)
     }
 
-    /// Ends waiting jobs that may not begin any more: cancelled, if they have expired; dead, if their time for retries is over.
+    /// Ends waiting jobs that may not begin any more: cancelled, if they have expired; dead, if their time for retries has
+    /// ended.
     ///
     /// # Errors
     /// The statement failed.
@@ -84,11 +85,11 @@ impl Store {
     }
 }
 
-/// Jobs that were due. Those with limit keys may wait for room, and those with fair keys are parked.
+/// Jobs that were due. Jobs with limit keys may wait for room, and jobs with fair keys are parked.
 #[derive(Default)]
 struct Placed {
     jobs: Vec<(Waiting, Option<String>)>,
-    /// The lanes of those that were parked.
+    /// The lanes of the jobs that were parked.
     parked: Vec<(QueueName, String)>,
     lateness: Vec<Duration>,
 }

@@ -1,11 +1,11 @@
-//! pause, resume and purge: what an operator does with a whole queue, or with a kind in it.
+//! pause, resume and purge: the operator's actions on a whole queue, or on a kind in it.
 
 use crate::{connect::Store, error::Error, row::word, statement::statement};
 use leasehold_core::{JobId, Kind, QueueName};
 use uuid::Uuid;
 
 impl Store {
-    /// Pauses a queue: no job of it is claimed until it is resumed. Returns whether that changed anything.
+    /// Pauses a queue: no job of the queue is claimed until the queue is resumed. Returns whether that changed anything.
     ///
     /// # Errors
     /// [`Error::Locked`], or the statement failed.
@@ -78,8 +78,8 @@ impl Store {
         rows.await.map_err(Error::sql("reading which kinds are paused"))
     }
 
-    /// Whether there is a queue of this name: it has live or finished jobs, a setting, a pause or a schedule. Reads all finished jobs to
-    /// find that nobody knows the name. If they are too many for the answer timeout, the answer is yes.
+    /// Whether a queue of this name exists: it has live or finished jobs, a setting, a pause or a schedule. For an unknown
+    /// name, the call reads all finished jobs. If they are too many for the answer timeout, the answer is yes.
     ///
     /// # Errors
     /// The statement failed.

@@ -1,4 +1,4 @@
-//! set_queue and queue_settings: what an operator says about a queue. dead_letter: what became of dead jobs.
+//! set_queue and queue_settings: the settings of a queue. dead_letter: the dead letters of dead jobs.
 
 use crate::{
     connect::Store,
@@ -23,7 +23,7 @@ pub struct QueueChange {
     pub fair: Option<bool>,
 }
 
-/// What somebody has said about a queue.
+/// The settings of a queue, and its pauses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct QueueSettings {
     /// No job of the queue starts.
@@ -55,7 +55,7 @@ crate::from_row!(QueueSettings {
     encrypted
 });
 
-/// A dead letter: a job that was made because another one died.
+/// A dead letter: a job that was made because another job died.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DeadLetter {
     /// The job that was made.
@@ -71,7 +71,7 @@ pub struct DeadLetter {
 }
 
 impl Store {
-    /// Changes what is said about a queue.
+    /// Changes the settings of a queue.
     ///
     /// # Errors
     /// [`Error::Locked`] if another session holds the row of the queue for longer than the lock timeout; or the statement
@@ -91,7 +91,7 @@ impl Store {
         self.change(DOING, || format!("queue {queue}"), &statement).await.map(drop)
     }
 
-    /// What somebody has said about a queue.
+    /// The settings of a queue, and its pauses.
     ///
     /// # Errors
     /// The statement failed.

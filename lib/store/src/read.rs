@@ -22,7 +22,7 @@ pub struct JobFilter {
     pub state: Option<State>,
     /// Only jobs of this batch.
     pub batch: Option<String>,
-    /// Only jobs with an id below this one: the last id of the page before.
+    /// Only jobs with a lower id than this: the last id of the previous page.
     pub before: Option<JobId>,
     pub limit: i64,
 }
@@ -67,7 +67,7 @@ crate::from_row!(QueueStats {
     cancelled_last_minute,
 });
 
-/// How a job is now, without its payload and its result.
+/// The current state of a job, without its payload and its result.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "columns")]
 pub struct JobNow {
@@ -79,12 +79,12 @@ pub struct JobNow {
     pub epoch: i32,
     /// How much of the run is done, from 0 to 1.
     pub done: Option<f64>,
-    /// When the run last told its progress.
+    /// When the run last reported its progress.
     pub told_at: Option<String>,
 }
 
 impl Store {
-    /// How these jobs are now.
+    /// The current state of these jobs.
     ///
     /// # Errors
     /// The statement failed.
@@ -118,8 +118,8 @@ impl Store {
         }
     }
 
-    /// A page of jobs, newest id first. Without conditions, the cost is that of the jobs on the page. With conditions
-    /// that few jobs meet, the cost is that of all jobs that were read to find them.
+    /// A page of jobs, newest id first. Without conditions, the cost depends on the number of jobs on the page. With
+    /// conditions that few jobs meet, the cost depends on the number of jobs that are read to find them.
     ///
     /// # Errors
     /// The statement failed.
@@ -191,7 +191,8 @@ impl Store {
         statement.fetch_optional(&self.bounded).await.map_err(Error::sql("counting the jobs before a job"))
     }
 
-    /// Counts for each queue that has a job or a row. The cost depends on the number of queues and kinds, not on that of jobs.
+    /// Counts for each queue that has a job or a row. The cost depends on the number of queues and kinds, not on the
+    /// number of jobs.
     ///
     /// # Errors
     /// The statement failed.

@@ -1,8 +1,9 @@
-//! What the last statements found. It decides which variant of the next statement is sent.
+//! Remembers the findings of the last statements. They decide which variant of the next statement is sent.
 //!
-//! The statements that workers send most are made for what is usual. They wait for a locked row, because checking first whether
-//! each row is locked makes every job a fifth more expensive. They pass over jobs with rules that need more of the statement.
-//! When something else has been found, its variant is sent: at once, and then always as long as statements keep finding it.
+//! The statements that workers send most are optimized for the usual case. They wait for a locked row, because checking first
+//! whether each row is locked makes every job a fifth more expensive. They skip jobs with rules that need a longer statement.
+//! When a statement finds another case, the variant for this case is sent: immediately, and then for the next statements until
+//! they no longer find the case.
 
 use leasehold_core::QueueName;
 use std::{
@@ -15,11 +16,11 @@ use std::{
 /// at most a fortieth of the time.
 const RECENT: Duration = Duration::from_secs(2);
 
-/// How long it is remembered of a queue. A queue in which a job with rules comes now and then should not need two claims for each
-/// of them; to plain jobs in the same queue it costs a fifth of a claim.
+/// How long a find is remembered for a queue. If jobs with rules come to a queue now and then, each of them should not need two
+/// claims. Plain jobs in the same queue pay a fifth of a claim for this.
 const RECENT_IN_QUEUE: Duration = Duration::from_secs(60);
 
-/// How many queues are kept at most, after those have been removed in which nothing was found recently.
+/// How many queues are kept at most, after queues without a recent find have been removed.
 const QUEUES_MAX: usize = 1_000;
 
 /// When a statement last found this.

@@ -1,4 +1,4 @@
-//! Finds the job for which PostgreSQL refuses a batch. Its error does not say which one it is.
+//! Finds the job for which PostgreSQL refuses a batch. The error of PostgreSQL does not say which job it is.
 
 use crate::{connect::Store, error::Error, locked::BATCH_LOCK_TIMEOUT};
 use leasehold_core::{NewJob, run_order};
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 const DOING: &str = "looking for the job that is refused";
 
-/// For so long the search may take.
+/// The maximum duration of the search.
 const WITHIN: Duration = Duration::from_secs(30);
 
 impl Store {
-    /// The place of the first job that PostgreSQL refuses, parents before children. Enqueues parts of the jobs in transactions that
-    /// are rolled back. `None`: now none is refused, or the search failed.
+    /// The index of the first job that PostgreSQL refuses, parents before children. Enqueues parts of the jobs in transactions
+    /// that are rolled back. `None`: now no job is refused, or the search failed.
     pub async fn first_refused(&self, jobs: &[NewJob]) -> Option<usize> {
         let order = run_order(jobs).ok()?;
         let ordered: Vec<NewJob> = order.iter().map(|&nth| jobs[nth].clone()).collect();

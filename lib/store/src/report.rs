@@ -8,7 +8,7 @@ use sqlx::{Row, postgres::PgRow};
 /// The answer to the progress of a run of an HTTP worker, which still holds the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpReported {
-    /// Another transaction has locked the row otherwise.
+    /// False: another transaction has locked the row.
     pub written: bool,
     /// Somebody has cancelled the job.
     pub cancel_wanted: bool,
@@ -37,7 +37,8 @@ impl Store {
             .map_err(Error::sql("writing the progress of runs"))
     }
 
-    /// Adds to what a run of an HTTP worker has told: the server does not know what it told before. `None`: the fence is stale.
+    /// Adds a report to the earlier progress of a run of an HTTP worker. The server does not have the earlier progress. `None`:
+    /// the fence is stale.
     ///
     /// # Errors
     /// The statement failed.

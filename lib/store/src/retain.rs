@@ -1,4 +1,4 @@
-//! retain: creates partitions of history ahead of time and drops old ones. Several processes may run it at once.
+//! retain: creates partitions of history ahead of time and drops old ones. Several processes may run it at the same time.
 
 use crate::{connect::Store, error::Error};
 use chrono::NaiveDate;
@@ -10,7 +10,7 @@ const DOING: &str = "retaining finished jobs";
 /// Deletes from the default partition: how many rows in one statement, and how many statements in one step.
 const DELETE_ROWS: i64 = 5_000;
 const DELETE_ROUNDS: u32 = 20;
-/// The most pages of `DELETE_ROWS` rows that one step reads to delete the jobs of queues with a retention of their own.
+/// The most pages of `DELETE_ROWS` rows that one step reads to delete the jobs of queues with a retention setting.
 const TRIM_PAGES: u32 = 400;
 /// The limit keys of one statement, which holds their locks.
 const LIMIT_KEYS: i32 = 100;
@@ -19,11 +19,11 @@ const KEEP_MAX_S: i64 = 1_000 * 365 * 86_400;
 
 impl Store {
     /// Creates partitions for the coming days, drops partitions older than `keep`, and deletes the finished jobs of queues that
-    /// have a retention of their own. What fails now because other
+    /// have a retention setting. Work that fails now because other
     /// sessions use the table is left for the next step.
     ///
     /// # Errors
-    /// A statement failed. Work that was done before stays done.
+    /// A statement failed. Earlier work of the call stays.
     pub async fn retain(&self, keep: Duration) -> Result<Retained, Error> {
         let keep_s = i64::try_from(keep.as_secs()).unwrap_or(i64::MAX).min(KEEP_MAX_S);
         let mut done = Retained::default();
@@ -44,7 +44,7 @@ impl Store {
         Ok(done)
     }
 
-    /// Deletes the slots and buckets of limit keys that nobody uses at the moment, key by key.
+    /// Deletes the unused slots and buckets of limit keys, key by key.
     async fn trim_limits(&self) -> Result<(), sqlx::Error> {
         let mut after = Some(String::new());
         while let Some(key) = after {
@@ -60,14 +60,14 @@ impl Store {
         longest.fetch_one(&self.long_statements).await
     }
 
-    /// Deletes the finished jobs of queues that are kept for a shorter time than their partition. At most so many pages in one
-    /// step; the next step goes on.
+    /// Deletes the finished jobs of queues that are kept for a shorter time than their partition. The most pages in one step;
+    /// the next step continues.
     async fn trim(&self, keep_s: i64, longest_s: i64, done: &mut Retained) -> Result<(), sqlx::Error> {
         let due = sqlx::query_as(include_str!("../sql/retain_due.sql")).bind(keep_s);
         let due: Vec<(String, NaiveDate)> = due.fetch_all(&self.long_statements).await?;
         let mut pages = 0;
         for (queue, day) in due {
-            // A partition that is to be dropped. The next step drops it.
+            // A partition that must be dropped. The next step drops it.
             if queue.is_empty() && longest_s <= keep_s {
                 continue;
             }
@@ -150,7 +150,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets what the HTTP interface need not remember any more.
+    /// Deletes rows that the HTTP interface does not need any more.
     async fn forget_http(&self) -> Result<(), sqlx::Error> {
         for _ in 0..DELETE_ROUNDS {
             let delete = sqlx::query_scalar(include_str!("../sql/retain_http.sql")).bind(DELETE_ROWS);
@@ -162,7 +162,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets what has stood in the audit for long enough.
+    /// Deletes old rows of the audit.
     async fn trim_audit(&self) -> Result<(), sqlx::Error> {
         for _ in 0..DELETE_ROUNDS {
             let delete = sqlx::query_scalar(include_str!("../sql/trim_audit.sql")).bind(DELETE_ROWS);
@@ -174,7 +174,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets batches whose jobs have all left history.
+    /// Deletes batches whose jobs have all left history.
     async fn delete_old_batches(&self, done: &mut Retained) -> Result<(), sqlx::Error> {
         for _ in 0..DELETE_ROUNDS {
             let delete = sqlx::query_scalar(include_str!("../sql/retain_batches.sql")).bind(DELETE_ROWS);
@@ -187,7 +187,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets unique keys whose time is over.
+    /// Deletes unique keys whose period has ended.
     async fn end_periods(&self) -> Result<(), sqlx::Error> {
         for _ in 0..DELETE_ROUNDS {
             let ended = sqlx::query(include_str!("../sql/end_periods.sql")).bind(DELETE_ROWS);

@@ -22,8 +22,8 @@ const DOING: &str = "reviving jobs";
 const TRIES: u32 = 3;
 
 impl Store {
-    /// Moves finished jobs back to the line with new attempts, and scheduled jobs at once. The answer leaves out all
-    /// other jobs. Waits up to `lock_timeout` for jobs that other sessions have locked.
+    /// Moves finished jobs back to the line with new attempts. Also moves scheduled jobs into the line immediately. The answer
+    /// leaves out all other jobs. Waits up to `lock_timeout` for jobs that other sessions have locked.
     ///
     /// # Errors
     /// [`Error::UniqueKeyTaken`] when a live job has the unique key of one of the jobs: no job of that batch of
@@ -109,7 +109,7 @@ impl Store {
     }
 }
 
-/// What became of a batch of jobs to revive. Jobs that are neither finished nor scheduled are in no list.
+/// The result for a batch of jobs to revive. Jobs that are neither finished nor scheduled are in no list.
 #[derive(Clone, Debug, Default)]
 pub struct Revival {
     /// The jobs that are in the line now.
@@ -120,7 +120,7 @@ pub struct Revival {
     pub locked: Vec<JobId>,
 }
 
-/// Each job in a statement of its own.
+/// One statement for each job.
 struct Each<'a> {
     store: &'a Store,
     ids: &'a [JobId],

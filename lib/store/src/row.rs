@@ -14,9 +14,9 @@ use uuid::Uuid;
 /// 2000-01-01, from which PostgreSQL counts, in µs since 1970.
 const POSTGRES_EPOCH_US: i64 = 946_684_800_000_000;
 
-/// A timestamp of a row, whatever its value. PostgreSQL knows years that chrono does not know, and `infinity`; the
-/// driver's own decoding panics on these values. A time whose year does not fit in four digits becomes the first or the
-/// last time that does.
+/// A timestamp of a row with any value, also an infinite one. PostgreSQL knows years that chrono does not know, and
+/// `infinity`; the driver's own decoding panics on these values. A time whose year does not fit in four digits becomes the
+/// first or the last time that does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Time(pub(crate) DateTime<Utc>);
 
@@ -52,7 +52,8 @@ impl Decode<'_, Postgres> for Time {
     }
 }
 
-/// A position in a line, whatever its value. `infinity` becomes the first or the last time that chrono knows.
+/// A position in a line with any value, also an infinite one. `infinity` becomes the first or the last time that chrono
+/// knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LineAt(pub(crate) DateTime<Utc>);
 
@@ -63,7 +64,7 @@ impl LineAt {
         Self(time.unwrap_or(if micros < 0 { DateTime::<Utc>::MIN_UTC } else { DateTime::<Utc>::MAX_UTC }))
     }
 
-    /// Whether PostgreSQL knows the position as a time.
+    /// Whether PostgreSQL can represent the position as a time.
     pub(crate) fn is_finite(self) -> bool {
         self.0 > DateTime::<Utc>::MIN_UTC && self.0 < DateTime::<Utc>::MAX_UTC
     }
@@ -176,19 +177,20 @@ pub(crate) fn timeout(row: &PgRow) -> Result<Option<Duration>, sqlx::Error> {
     Ok(timeout_ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis))
 }
 
-/// The word `retry` of a job. One that somebody wrote by hand in another form counts as none.
+/// The field `retry` of a job. A value that a person wrote by hand in another form is ignored.
 pub(crate) fn retry(row: &PgRow) -> Result<Option<Retry>, sqlx::Error> {
     let text: Option<&str> = row.try_get("retry")?;
     Ok(text.and_then(|text| serde_json::from_str(text).ok()))
 }
 
-/// The progress of the last run, where the statement reads it. What somebody wrote by hand in another form counts as none.
+/// The progress of the last run, where the statement reads it. A value that a person wrote by hand in another form is
+/// ignored.
 fn progress(row: &PgRow) -> Option<Progress> {
     let text = row.try_get::<Option<&str>, _>("progress").unwrap_or_default();
     text.and_then(|text| serde_json::from_str(text).ok())
 }
 
-/// What becomes of the unique key when the job begins.
+/// What happens to the unique key when the job begins.
 fn unique_rule(row: &PgRow) -> Result<Option<UniqueRule>, sqlx::Error> {
     let text: Option<&str> = row.try_get("unique_rule")?;
     Ok(text.and_then(|text| text.parse().ok()))
@@ -226,7 +228,7 @@ impl FromRow<'_, PgRow> for Record {
             limit_keys: row.try_get("limit_keys")?,
             progress: progress(row),
             webhook: row.try_get("webhook").unwrap_or_default(),
-            // Without a field, it says nothing: a job with a trace or a webhook has such a value.
+            // An object without fields is no retry policy: a job with a trace or a webhook has such a value.
             retry: retry(row)?.filter(|retry| *retry != Retry::default()),
             retry_until: time_if_any(row, "retry_until")?,
             expires_at: time_if_any(row, "expires_at")?,

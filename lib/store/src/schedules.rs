@@ -1,6 +1,6 @@
 //! Schedules: rows that enqueue a job again and again. Clients set them, and reapers fire them.
 //!
-//! This file knows no calendar: the caller says which tick comes next.
+//! This file has no calendar: the caller computes the next tick.
 
 use crate::{
     connect::Store,
@@ -70,7 +70,7 @@ impl Schedule {
         timing(self.cron.clone(), self.timezone.clone(), self.every_ms)
     }
 
-    /// A new job like those of the ticks, due at once.
+    /// A new job like the jobs of the ticks, due immediately.
     #[must_use]
     pub fn job(&self) -> NewJob {
         let ms = |ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default());
@@ -128,16 +128,16 @@ impl Schedule {
 /// A change that a client makes to one schedule.
 #[derive(Clone, Debug)]
 pub enum ScheduleChange<'a> {
-    /// Makes the schedule, or changes the one of this name. `next_at` counts unless the timing stays the same.
+    /// Makes the schedule, or changes the schedule of this name. `next_at` counts unless the timing stays the same.
     Set {
         /// The schedule.
         schedule: &'a NewSchedule,
         /// The first tick from now on.
         next_at: DateTime<Utc>,
     },
-    /// The schedule fires no more.
+    /// Pauses the schedule.
     Pause,
-    /// The schedule fires again, if it is still as it was read.
+    /// Resumes the schedule, if it has not changed since it was read.
     Resume {
         /// The revision that was read.
         revision: i64,
@@ -164,7 +164,7 @@ impl Store {
         Ok(rows)
     }
 
-    /// Changes one schedule. Returns whether that changed anything; `None` if there is no schedule of this name.
+    /// Changes one schedule. Returns whether this changed the schedule; `None` if no schedule has this name.
     ///
     /// # Errors
     /// [`Error::Invalid`] before anything is sent, [`Error::Locked`], or the statement failed.
@@ -187,7 +187,7 @@ impl Store {
         }
     }
 
-    /// The job of the schedule is as PostgreSQL takes it.
+    /// The job must be in the form for PostgreSQL: encrypted, if its queue asks for it.
     async fn send_schedule(&self, name: &ScheduleName, change: &ScheduleChange<'_>) -> Result<Option<bool>, Error> {
         let statement = |lock_timeout: &'static str| statement(name, change, lock_timeout);
         let rows = self.change(DOING, || format!("schedule {name}"), &statement).await?;
@@ -204,8 +204,8 @@ impl Store {
         Ok(())
     }
 
-    /// Up to `limit` schedules whose tick has come: all of them, or only those whose tick was at or after `since`. A row that
-    /// somebody wrote by hand and that has neither cron nor an interval cannot be there.
+    /// Up to `limit` schedules whose tick has come: from all schedules, or only from the schedules whose tick was at
+    /// or after `since`. A row that somebody wrote by hand and that has neither cron nor an interval cannot be there.
     ///
     /// # Errors
     /// The statement failed.
@@ -216,7 +216,7 @@ impl Store {
         due(&rows).map_err(sql())
     }
 
-    /// The schedules whose next tick is to come, for an operator's check; `None`: there is no such schedule.
+    /// The schedules whose next tick is in the future, for an operator's check; `None`: there is no such schedule.
     ///
     /// # Errors
     /// The statement failed.
@@ -227,7 +227,7 @@ impl Store {
         if rows.is_empty() { Ok(None) } else { due(&rows).map(Some).map_err(sql()) }
     }
 
-    /// Moves schedules on and enqueues their jobs, each schedule as a whole or not at all. The answers are in order.
+    /// Moves each schedule to its next tick and enqueues its jobs: both, or neither. The answers are in order.
     ///
     /// # Errors
     /// The statement failed; then nothing has changed.

@@ -1,4 +1,4 @@
-//! The servers in a URL. One of them takes writes; after a failover another one does.
+//! The servers in a URL. One server takes writes; after a failover, another server takes writes.
 
 use sqlx::{ConnectOptions, Connection, Error, PgConnection, PgPool, Row, postgres::PgConnectOptions};
 use std::{
@@ -41,8 +41,8 @@ impl Servers {
         if let [server] = self.servers.as_slice() {
             return server.own.connect().await;
         }
-        // The first server gets most of the time: it is nearly always the right one, and a machine that is gone does
-        // not even refuse connections.
+        // The first server gets most of the time: it is nearly always the right server, and a machine that has
+        // disappeared does not even refuse connections.
         let share = self.within / 2 / u32::try_from(self.servers.len()).unwrap_or(u32::MAX);
         let chosen = self.chosen.load(Relaxed);
         let mut reader = None;

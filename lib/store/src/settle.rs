@@ -123,7 +123,7 @@ impl Store {
         Ok(unstorable)
     }
 
-    /// Completes runs without results, of one epoch. Those of jobs with children need a second statement.
+    /// Completes runs without results, of one epoch. Runs of jobs with children need a second statement.
     async fn complete_alike(
         &self,
         worker: WorkerId,
@@ -189,7 +189,7 @@ fn epoch_of_alike(runs: &[&FinishedRun]) -> Option<Epoch> {
     runs.iter().all(is_alike).then_some(epoch)
 }
 
-/// What becomes of a run whose success the server cannot store.
+/// What happens to a run whose success the server cannot store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnRefusal {
     /// The job is dead: the same handler would give the same result again.
@@ -198,14 +198,15 @@ pub(crate) enum OnRefusal {
     Keep,
 }
 
-/// Whether a follow-on job that should be encrypted fails the statement, so that its payload is encrypted and all is sent again.
+/// Whether a plain follow-on job that should be encrypted fails the statement, so that its payload is encrypted and the
+/// statement is sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Relearns {
     Yes,
     No,
 }
 
-/// Runs as they are sent to PostgreSQL, and those that cannot be sent, which are kept.
+/// Runs as they are sent to PostgreSQL, and the runs that cannot be sent. The second group is kept.
 #[derive(Debug)]
 pub(crate) struct EncryptedEnds<'a> {
     pub(crate) runs: Cow<'a, [FinishedRun]>,
@@ -217,11 +218,11 @@ pub(crate) struct EncryptedEnds<'a> {
 pub struct Unstorable {
     /// The run.
     pub fence: Fence,
-    /// What the server said.
+    /// The server's message.
     pub reason: String,
 }
 
-/// What one statement has written.
+/// The runs that one statement has written.
 #[derive(Default)]
 pub(crate) struct Written {
     /// The runs. The id alone does not identify a run: a worker may lose a run without noticing, claim its job again, and
@@ -323,8 +324,8 @@ pub(crate) fn refuses_the_data(error: &sqlx::Error) -> bool {
     code_of(error).is_some_and(|code| code.starts_with("22") || code.starts_with("54"))
 }
 
-/// One result that cannot be stored must not keep the other results of its batch from being written, now and at each
-/// retry. So the job of this result is dead, with the reason, or the run stays.
+/// One result that cannot be stored must not block the other results of its batch, now and at each retry. So the job of
+/// this result becomes dead, with the reason, or the run stays.
 async fn complete_one_by_one(
     pool: &Bounded,
     worker: WorkerId,

@@ -1,4 +1,5 @@
-//! The error of a statement that exceeded its statement timeout, with a message that says what it may have waited for.
+//! The error of a statement that exceeded its statement timeout, with a message that says which locks the statement may have
+//! waited for.
 
 use crate::{error::code_of, explained::Explained};
 use sqlx::{Error, postgres::PgDatabaseError};

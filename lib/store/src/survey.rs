@@ -1,6 +1,6 @@
-//! survey, survey_slices: where the live jobs begin. Index scans start there. Otherwise they would read all dead index entries
-//! first, and PostgreSQL must keep dead entries for as long as a transaction is open. fingerprint: whether a line or the set of
-//! paused queues changed. One statement asks this for all queues.
+//! survey, survey_slices: where the live jobs begin. Index scans start at this position. Otherwise they would read all dead
+//! index entries first, and PostgreSQL must keep dead entries while a transaction is open. fingerprint: whether a line or the
+//! set of paused queues changed. One statement checks this for all queues.
 
 use crate::{connect::Store, error::Error, row::word};
 use chrono::{DateTime, Utc};

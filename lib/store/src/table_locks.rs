@@ -20,7 +20,8 @@ struct LockedTables(Vec<Locked>);
 const TABLE_LOCKS: &str = include_str!("../sql/table_locks.sql");
 
 impl Store {
-    /// The tables that nobody can read or write now because another session has locked them. Empty if the server does not answer.
+    /// The tables that cannot be read or written now because another session has locked them. Empty if the server does not
+    /// answer.
     pub async fn table_locks(&self) -> Vec<Locked> {
         locked(&sqlx::query(TABLE_LOCKS).fetch_all(&self.bounded).await.unwrap_or_default())
     }

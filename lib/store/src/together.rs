@@ -1,7 +1,8 @@
-//! Enqueues jobs of which some depend on others, all of them in one statement.
+//! Enqueues a group of jobs, some of which depend on others, in one statement.
 //!
 //! If open transactions of other sessions hold some of the jobs, or their parents, the statement is sent again and again for
-//! `lock_timeout`, as for other jobs: see [`crate::locked`]. Then the error names what is held, and the session that holds it.
+//! `lock_timeout`, as for other jobs: see [`crate::locked`]. After that time, the error names the held jobs and keys, and the
+//! session that holds them.
 
 use crate::{
     connect::Store,
@@ -24,7 +25,7 @@ use tokio::time::sleep;
 /// How many times the statement is sent when the server rolls it back because of a conflict.
 const TRIES: u32 = 5;
 
-/// What becomes of the jobs that nobody holds when others are held.
+/// What happens to the free jobs when other jobs are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Others {
     /// They are enqueued, unless they depend on a job that is held.
@@ -42,7 +43,7 @@ struct Together<'a> {
 }
 
 impl Store {
-    /// Enqueues jobs with different ids. Answers have the order of `jobs`; `None` for a job that is held up.
+    /// Enqueues jobs with different ids. Answers have the order of `jobs`; `None` for a job that a lock delays.
     ///
     /// # Errors
     /// The statement failed. [`Error::InPart`] if jobs were enqueued before that.
@@ -102,7 +103,7 @@ impl Together<'_> {
         Ok(true)
     }
 
-    /// Enqueues the jobs that are left and not held up.
+    /// Enqueues the remaining jobs, except those that a lock delays.
     async fn send_free(&mut self, held: &BTreeMap<usize, HeldUp>) -> Result<(), Error> {
         let free: Vec<usize> = self.left.iter().filter(|nth| !held.contains_key(nth)).copied().collect();
         if !free.is_empty() && free.len() < self.left.len() {
@@ -123,7 +124,7 @@ impl Together<'_> {
         Error::in_part(&self.answers, error)
     }
 
-    /// Tries once more, and finds out what holds up the jobs that are left.
+    /// Tries once more, and finds out which locks delay the remaining jobs.
     async fn name_held(&mut self, others: Others) -> Result<Vec<Locked>, Error> {
         let by = self.observe(self.left.clone()).await?;
         let mut held = match self.left.is_empty() {

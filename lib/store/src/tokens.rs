@@ -1,4 +1,4 @@
-//! Tokens of the HTTP interface: rows of `leasehold.token`. Who makes and reads the secret is `lib/client`; who checks it is `lib/api`.
+//! Tokens of the HTTP interface: rows of `leasehold.token`. `lib/client` makes and reads the secret; `lib/api` checks the secret.
 
 use crate::{
     connect::Store,
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// The SHA-256 of a token.
 pub type TokenHash = [u8; 32];
 
-/// A token as it is listed: without what proves it.
+/// A token in a list: without the hash that proves it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "columns")]
 pub struct TokenRecord {
@@ -59,7 +59,7 @@ pub struct UsableToken {
     pub old_hash: Option<(TokenHash, Duration)>,
 }
 
-/// What a server knows about tokens.
+/// The data of a server about tokens.
 #[derive(Clone, Debug, Default)]
 pub struct UsableTokens {
     /// There are tokens, usable or not: every request needs one.

@@ -6,8 +6,8 @@ use std::{io, time::Duration};
 use tokio::time::timeout;
 
 impl Store {
-    /// Begins a transaction of several statements, each of which waits for a lock for `database.lock_timeout_ms` at most. A pool that
-    /// also serves callers' own transactions sets no such limit.
+    /// Begins a transaction of several statements, each of which waits for a lock for `database.lock_timeout_ms` at most. A pool
+    /// that callers also use for their own transactions sets no such limit.
     pub(crate) async fn transaction(&self, doing: &'static str) -> Result<Transaction<'static, Postgres>, Error> {
         let mut transaction = self.transactions.begin().await.map_err(Error::sql(doing))?;
         let limit = format!("{}ms", self.lock_timeout.as_millis());
@@ -16,9 +16,9 @@ impl Store {
         Ok(transaction)
     }
 
-    /// The answer of work that begins a transaction. Whoever waits for it may go away, and after `within` it is an error; the work
-    /// itself always runs to its end. If `begin` is dropped half-way, `sqlx` may return a connection with an open transaction to the
-    /// pool (its issue 4393).
+    /// The answer of work that begins a transaction. The caller may stop waiting, and gets an error after `within`; the work
+    /// itself always runs to its end. If `begin` is dropped half-way, `sqlx` may return a connection with an open transaction to
+    /// the pool (its issue 4393).
     pub(crate) async fn to_its_end<T: Send + 'static>(
         &self,
         doing: &'static str,

@@ -1,5 +1,5 @@
-//! uptime: the server's clock, and how long the server has been up. The reaper uses it to know whether leases could be
-//! renewed all that time.
+//! uptime: the server's clock, and how long the server has been up. The reaper uses the uptime to decide whether
+//! workers could renew their leases during the last lease.
 
 use crate::{connect::Store, error::Error};
 use chrono::{DateTime, Utc};

@@ -65,8 +65,8 @@ impl Store {
         rows.map_err(Error::sql("looking who has locked some jobs"))
     }
 
-    /// Runs all [`CHECKS`]. Some read all live jobs, some read the jobs that finished in the last day. So this is for
-    /// an operator who asks, and not for a loop.
+    /// Runs all [`CHECKS`]. Some read all live jobs, some read the jobs that finished in the last day. So the call is
+    /// for an operator, and not for a loop.
     ///
     /// # Errors
     /// That a statement failed.

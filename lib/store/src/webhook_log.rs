@@ -1,5 +1,5 @@
-//! webhook_note, webhook_attempts, webhook_replayable and webhook_trim: the log of the deliveries of webhooks, and what an attempt
-//! says about an endpoint.
+//! webhook_note, webhook_attempts, webhook_replayable and webhook_trim: the log of the deliveries of webhooks, and the effect of
+//! an attempt on the state of its endpoint.
 
 use crate::{
     connect::Store,
@@ -107,8 +107,8 @@ impl Store {
         statement.fetch_all(&self.bounded).await.map_err(Error::sql("reading the log of a webhook"))
     }
 
-    /// A page of the deliveries that were tried within a time, the oldest attempt first. `after` is the last attempt of the page before,
-    /// and when the first page was read.
+    /// A page of the deliveries that were tried within a time, the oldest attempt first. `after` has the last attempt of the
+    /// previous page, and the time at which the first page was read.
     ///
     /// # Errors
     /// The statement failed.

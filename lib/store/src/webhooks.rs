@@ -1,7 +1,8 @@
-//! webhooks, webhook_new, webhook_change, webhook_remove, webhook_rotate, webhook_target, webhook_trigger and webhook_wanted: endpoints
-//! that are told of ends of jobs, and their secrets. `webhook_log` has what became of their deliveries.
+//! webhooks, webhook_new, webhook_change, webhook_remove, webhook_rotate, webhook_target, webhook_trigger and
+//! webhook_wanted: the endpoints that receive messages about ended jobs, and their secrets. `webhook_log` has the
+//! results of the deliveries.
 //!
-//! Deliveries are jobs: the SQL function `webhook_ended` makes them. Nothing here runs them.
+//! Deliveries are jobs: the SQL function `webhook_ended` makes them. This module does not run deliveries.
 
 use crate::{
     connect::Store,
@@ -19,7 +20,7 @@ const CHANGING: &str = "changing a webhook";
 /// The most webhooks: the end of each job looks at all of them.
 const WEBHOOKS_MAX: i64 = 1_000;
 
-/// An endpoint, and which ends of jobs it is told of.
+/// An endpoint, and the ends of jobs for which it gets messages.
 #[derive(Clone, Debug, Serialize)]
 pub struct Webhook {
     /// The id; also the kind of its deliveries.
@@ -105,12 +106,12 @@ pub enum WebhookTrigger {
     Busy,
 }
 
-/// What there is to do for webhooks.
+/// The pending work for webhooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WebhooksWanted {
     /// There is a webhook.
     pub any: bool,
-    /// The trigger is missing, or is there without need.
+    /// The trigger is missing, or exists although it is not needed.
     pub must_set: bool,
 }
 
@@ -172,7 +173,7 @@ impl Store {
         })
     }
 
-    /// Changes what is given of a webhook. Returns whether there is such a webhook.
+    /// Changes the given fields of a webhook. Returns whether a webhook with this id exists.
     ///
     /// # Errors
     /// A value is not valid, or the statement failed.
@@ -214,7 +215,8 @@ impl Store {
         statement.fetch_optional(&self.bounded).await.map_err(Error::sql("rotating the secret of a webhook"))
     }
 
-    /// Makes that ends of jobs make deliveries if a webhook is enabled, and that they do not if none is.
+    /// Sets the trigger that makes deliveries for the ends of jobs: creates it if a webhook is enabled, and drops it
+    /// if none is.
     ///
     /// # Errors
     /// The statement failed.
@@ -228,7 +230,7 @@ impl Store {
         })
     }
 
-    /// What there is to do for webhooks.
+    /// The pending work for webhooks.
     ///
     /// # Errors
     /// The statement failed.

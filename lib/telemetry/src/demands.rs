@@ -1,7 +1,7 @@
 //! The gauge `leasehold_queue_demand`: how many slots each queue could use.
 //!
 //! The stores are asked only when a reader asks for the metrics, at most once in ten seconds, because the answer costs a scan of the line.
-//! While a store does not answer there are no gauges: an autoscaler then keeps the number of workers. A 0 would stop them.
+//! While a store does not answer, there are no gauges. An autoscaler then keeps the number of workers. A 0 would stop them.
 
 use crate::exposition::gauges;
 use futures_util::future::BoxFuture;
@@ -26,7 +26,7 @@ type Ask = dyn Fn() -> BoxFuture<'static, Result<Answer, String>> + Send + Sync;
 #[derive(Clone)]
 pub struct Demands {
     ask: Arc<Ask>,
-    /// Locked during a question: a reader that comes meanwhile waits for the same answer.
+    /// Locked during a question: another reader that comes during this time waits for the same answer.
     asked: Arc<tokio::sync::Mutex<Option<Instant>>>,
     last: Arc<Mutex<Answer>>,
 }

@@ -1,4 +1,4 @@
-//! What a process reports about itself: whether it is alive, whether its stores can be used, its metrics and its traces.
+//! The reports of a process about itself: whether it is alive, whether its stores can be used, its metrics and its traces.
 //!
 //! This crate is below all others: it knows no store, and serves nothing. Code that connects to a store makes a [`Probe`] for
 //! the store. Code that counts something implements [`Collector`] with the functions of [`exposition`]. `lib/api`

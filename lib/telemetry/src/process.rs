@@ -1,4 +1,4 @@
-//! What the operating system knows about this process: memory, processor time, open files, and its start. Read from `/proc`, so
+//! The operating system's numbers for this process: memory, processor time, open files, and its start. Read from `/proc`, so
 //! there are no such metrics on systems without it.
 
 use crate::exposition::{counter_of, gauge};
@@ -16,7 +16,7 @@ const START: usize = 19;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Process;
 
-/// What `/proc/self/stat` says.
+/// The values of `/proc/self/stat`.
 #[derive(Debug, PartialEq)]
 struct Stat {
     cpu_s: f64,

@@ -2,8 +2,9 @@
 //! within the last minute, pauses, workers, and how late schedules are.
 //!
 //! PostgreSQL is asked only when a reader asks for the metrics, at most once in ten seconds ([`HOLDS_FOR`]), because the answer
-//! costs a scan of the line. While PostgreSQL does not answer there are no gauges, rather than old ones. Only some queues have
-//! series of their own, see [`ShownQueues`]; a queue that loses them is counted among the others from the next look on.
+//! costs a scan of the line. While PostgreSQL does not answer, there are no gauges, because old values would mislead. Only some
+//! queues have separate series, see [`ShownQueues`]; a queue that loses its series is counted among the others from the next
+//! read on.
 
 use crate::{
     exposition::{gauge, gauges},
@@ -69,7 +70,7 @@ type Ask = dyn Fn() -> BoxFuture<'static, Result<QueueReport, String>> + Send + 
 pub struct Queues {
     ask: Arc<Ask>,
     shown: Arc<ShownQueues>,
-    /// Locked during a question: a reader that comes meanwhile waits for the same answer.
+    /// Locked during a question: another reader that comes during this time waits for the same answer.
     asked: Arc<tokio::sync::Mutex<Option<Instant>>>,
     last: Arc<Mutex<Last>>,
 }
@@ -83,7 +84,7 @@ struct Last {
 }
 
 impl QueueGauge {
-    /// What happens in the queue: the busiest queues have series.
+    /// The activity of the queue: the busiest queues have series.
     const fn activity(&self) -> u64 {
         let ended = self.succeeded_last_minute + self.dead_last_minute + self.cancelled_last_minute;
         self.queued.saturating_add(self.running).saturating_add(ended)
@@ -101,13 +102,13 @@ impl QueueGauge {
         self.succeeded_last_minute += other.succeeded_last_minute;
         self.dead_last_minute += other.dead_last_minute;
         self.cancelled_last_minute += other.cancelled_last_minute;
-        // Of the others, one without a worker is the one to know about.
+        // The minimum shows whether one of the other queues has no worker.
         self.workers = self.workers.min(other.workers);
     }
 }
 
 impl Queues {
-    /// `ask` reads the queues. `shown`: which of them have series of their own.
+    /// `ask` reads the queues. `shown`: which queues have separate series.
     #[must_use]
     pub fn new(
         shown: ShownQueues,

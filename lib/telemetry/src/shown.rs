@@ -1,17 +1,17 @@
-//! Which queues have series of their own. A fleet may have ten thousand queues, and a metric must not have as many series.
+//! Decides which queues have separate series. A fleet may have ten thousand queues, and a metric must not have as many series.
 
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
 };
 
-/// Stands for all queues without series of their own.
+/// Stands for all queues without separate series.
 pub const OTHER: &str = "_other";
 /// A queue that had series keeps them until another one has this many times its activity. Otherwise two queues that are about equal
 /// would replace each other again and again.
 const STAYS: u64 = 2;
 
-/// Which queues have series of their own: those of a list, and of the others the busiest.
+/// Which queues have separate series: the queues of a list, and the busiest of the other queues.
 #[derive(Clone, Debug, Default)]
 pub struct ShownQueues {
     always: BTreeSet<String>,
@@ -19,7 +19,7 @@ pub struct ShownQueues {
 }
 
 impl ShownQueues {
-    /// `always`: these queues have series, busy or not. `busiest`: how many of the others have.
+    /// `always`: these queues have series, busy or not. `busiest`: how many of the other queues have series.
     #[must_use]
     pub fn new(always: impl IntoIterator<Item = String>, busiest: usize) -> Self {
         Self { always: always.into_iter().collect(), busiest }
@@ -47,7 +47,8 @@ impl ShownQueues {
     }
 }
 
-/// One value for each chosen queue, and one for all others together, if there are any. `add` adds a value to that of the others.
+/// One value for each chosen queue, and one for all others together, if there are any. `add` adds a value to the value of the
+/// other queues.
 pub fn grouped<'a, V>(
     chosen: &BTreeSet<String>,
     values: impl IntoIterator<Item = (&'a str, V)>,

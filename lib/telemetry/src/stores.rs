@@ -1,7 +1,7 @@
 //! Whether the stores can be used: whether each store answers and takes writes.
 //!
 //! A store is asked only when a reader asks for its state, at most once in two seconds ([`HOLDS_FOR`]), and by one reader at
-//! a time. So an idle worker sends no statement for its own sake.
+//! a time. So an idle worker sends no statement only for this check.
 
 use crate::exposition::{counter, gauge, gauges};
 use chrono::{DateTime, Utc};
@@ -85,7 +85,7 @@ pub struct Probe {
     store: &'static str,
     needed: bool,
     ask: Box<Ask>,
-    /// Locked during a question: a reader that comes meanwhile waits for the same answer.
+    /// Locked during a question: another reader that comes during this time waits for the same answer.
     last: Mutex<Option<(Instant, StoreState)>>,
     up: AtomicBool,
 }

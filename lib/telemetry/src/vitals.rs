@@ -1,6 +1,7 @@
 //! The three answers of a process about itself.
 //!
-//! - health: the main loop runs. Asks no store: nobody must kill a process because its stores are unavailable.
+//! - health: the main loop runs. The answer does not depend on a store: a process must not be killed because its stores are
+//!   unavailable.
 //! - readiness: the process can do its work now.
 //! - metrics: all counters, in the text format of OpenMetrics, which Prometheus reads.
 

@@ -1,11 +1,12 @@
-//! Sends one webhook: what is signed, where a request may go, how long it may take, and when it is sent again.
+//! Sends one message of a webhook. The crate has the signature, the allowed addresses, the timeouts, and the delays
+//! before the message is sent again.
 //!
-//! - `secret` signs a message as Standard Webhooks 1.0 says.
+//! - `secret` signs a message as Standard Webhooks 1.0 requires.
 //! - `target` reads a URL. `networks` says which addresses may be dialed. `resolve` turns a name into addresses.
 //! - `sender` sends one message and reads the beginning of the answer.
 //! - `schedule` says when a message is sent again.
 //!
-//! Nothing here knows a store or a job: `lib/api` runs deliveries, which are jobs.
+//! This crate has no store and no job: `lib/api` runs deliveries, which are jobs.
 
 mod networks;
 mod resolve;

@@ -1,4 +1,4 @@
-//! Which addresses may be dialed. A webhook is a request that somebody else chooses the target of, so it must reach nothing that
+//! Which addresses may be dialed. Another person chooses the target of a webhook, so the request must not reach anything that
 //! only this machine and its neighbours should reach.
 
 use std::{
@@ -46,7 +46,7 @@ const SPECIAL_V4: [([u8; 4], u32, &str); 16] = [
     ([240, 0, 0, 0], 4, "reserved"),
 ];
 
-/// The same of IPv6. All that is outside of 2000::/3 is refused anyway; these lines only give the reason a name.
+/// The same of IPv6. All addresses outside of 2000::/3 are refused anyway; these lines only name the reason.
 const SPECIAL_V6: [([u16; 8], u32, &str); 18] = [
     ([0, 0, 0, 0, 0, 0, 0, 0], 128, "unspecified"),
     ([0, 0, 0, 0, 0, 0, 0, 1], 128, "loopback"),

@@ -13,7 +13,7 @@ const DELAYS: [Duration; 7] = [
     Duration::from_secs(10 * 3600),
 ];
 
-/// How many times a message is sent: at once, and after each delay. SQL has the same number in `webhook_ended`.
+/// How many times a message is sent: immediately, and after each delay. SQL has the same number in `webhook_ended`.
 pub const ATTEMPTS_MAX: usize = DELAYS.len() + 1;
 
 /// The longest time for which an endpoint can ask: the longest delay of the schedule.
@@ -22,8 +22,8 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(10 * 3600);
 /// The part of a delay that is random. Without jitter, all messages of an outage would come back at the same moment.
 const JITTER: f64 = 0.2;
 
-/// The delay after a failed attempt; 1 is the first attempt. `random` is uniform in `0.0..1.0`. An endpoint that asks for a longer
-/// delay gets it, up to [`RETRY_AFTER_MAX`]; nobody gets a shorter one.
+/// The delay after a failed attempt; 1 is the first attempt. `random` is uniform in `0.0..1.0`. An endpoint can ask for a longer
+/// delay, up to [`RETRY_AFTER_MAX`], but not for a shorter one.
 #[must_use]
 pub fn next_delay(attempt: usize, retry_after: Option<Duration>, random: f64) -> Duration {
     let nth = attempt.clamp(1, DELAYS.len()) - 1;

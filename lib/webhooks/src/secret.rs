@@ -1,4 +1,4 @@
-//! The secret of an endpoint, and the signature of a message, as Standard Webhooks 1.0 says.
+//! The secret of an endpoint, and the signature of a message, as Standard Webhooks 1.0 defines them.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -27,7 +27,7 @@ impl Secret {
         Self(rand::random::<[u8; NEW_BYTES]>().to_vec())
     }
 
-    /// The secret as a text. Whoever has the text can sign messages.
+    /// The secret as a text. A person who has the text can sign messages.
     #[must_use]
     pub fn reveal(&self) -> String {
         format!("{PREFIX}{}", STANDARD.encode(&self.0))

@@ -1,7 +1,7 @@
 //! Sends one message and reads the beginning of the answer.
 //!
-//! Each message has a connection of its own, to an address that was judged. So a message follows no redirect, uses no proxy of the
-//! environment, and shares no connection with another endpoint.
+//! Each message has a new connection, to an address that was checked. So a message follows no redirect, uses no proxy
+//! of the environment, and shares no connection with another endpoint.
 
 use crate::{
     networks::Networks,
@@ -48,7 +48,7 @@ const HEAD_MAX_BYTES: usize = 16 * 1024;
 /// What is sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
-    /// The id. It is the same each time the message is sent, so that the receiver can drop what it has seen.
+    /// The id. It is the same each time the message is sent, so that the receiver can drop duplicates.
     pub id: &'a str,
     /// The secrets. Each of them signs the message.
     pub secrets: &'a [Secret],
@@ -97,7 +97,7 @@ pub enum SendError {
     Late {
         /// The host.
         host: String,
-        /// What it did not do.
+        /// The step that took too long.
         what: &'static str,
         /// The time that it had.
         within: Duration,
@@ -159,13 +159,13 @@ impl Sender {
         Self { within, ..self }
     }
 
-    /// The networks that are allowed beside the public ones.
+    /// The networks that are allowed in addition to the public ones.
     #[must_use]
     pub fn allowed(&self) -> &Networks {
         &self.allowed
     }
 
-    /// Sends one message. Every answer with a status is an answer, also that of a failure or a redirect.
+    /// Sends one message. Every answer with a status counts as an answer, also a failure or a redirect.
     ///
     /// # Errors
     /// There is no answer.
@@ -183,7 +183,7 @@ impl Sender {
             builder.max_buf_size(HEAD_MAX_BYTES);
             let (mut sender, connection) =
                 builder.handshake(TokioIo::new(stream)).await.map_err(|error| no_answer(&error))?;
-            // Ends with this call: whatever the other end still sends is not read.
+            // The task ends with this call: later data from the other end is not read.
             let connection = AbortOnDropHandle::new(tokio::spawn(connection));
             let response = sender.send_request(request).await.map_err(|error| no_answer(&causes(&error)))?;
             Ok::<_, SendError>((response, connection))
@@ -265,7 +265,7 @@ async fn answer(response: Response<Incoming>, until: Instant) -> Answer {
             }
         }
     };
-    // What came in time is kept.
+    // The part that came in time is kept.
     let _ = timeout_at(until, read).await;
     kept.truncate(ANSWER_MAX_BYTES);
     Answer {

@@ -1,4 +1,4 @@
-//! Where a webhook goes: a URL that was read once, so that nobody reads it again in another way.
+//! The target of a webhook: a URL that is parsed only once, so that two parsers cannot disagree about it.
 
 use crate::networks::Networks;
 use std::net::IpAddr;
@@ -7,7 +7,7 @@ use url::{Host, Url};
 /// The longest URL.
 const URL_MAX_BYTES: usize = 2048;
 
-/// Where a webhook goes.
+/// The target of a webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     pub(crate) is_tls: bool,
@@ -19,7 +19,7 @@ pub struct Target {
     pub(crate) path: String,
 }
 
-/// A name that is resolved when a webhook is sent, or an address.
+/// A name, which is resolved when a webhook is sent, or an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TargetHost {
     Name(String),
@@ -30,13 +30,13 @@ pub(crate) enum TargetHost {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidTarget {
-    /// The text is no URL, or not one of HTTP.
+    /// The text is no URL, or not a URL of HTTP.
     #[error("{0:?} is no URL of a webhook; write one such as https://example.com/hooks")]
     NoUrl(String),
     /// The text is too long.
     #[error("the URL is longer than {URL_MAX_BYTES} bytes")]
     TooLong,
-    /// The URL has a user or a password, which would be sent to whoever answers, and which logs would show.
+    /// The URL has a user or a password. They would be sent to any server that answers, and logs would show them.
     #[error("the URL has a user or a password; receivers check the signature instead")]
     User,
     /// The address is not of the public internet.
@@ -50,8 +50,8 @@ pub enum InvalidTarget {
 }
 
 impl Target {
-    /// Reads a URL. An address in the URL is judged in whatever spelling it has (octal, hexadecimal, one number, IPv6). A name is
-    /// judged when it is resolved.
+    /// Reads a URL. An address in the URL is checked in every notation (octal, hexadecimal, one number, IPv6). A name is judged
+    /// when it is resolved.
     ///
     /// # Errors
     /// The text is no URL to which a webhook may go.

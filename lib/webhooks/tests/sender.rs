@@ -84,7 +84,7 @@ impl Resolve for Changing {
     }
 }
 
-/// The first answer of the name is allowed, and the second one is the server that nobody may reach.
+/// The first look-up of the name gives an allowed address, and the second one gives the server that a webhook may not reach.
 #[tokio::test]
 async fn a_name_is_resolved_once_and_what_was_judged_is_dialed() {
     let (inside, reached) = answers("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
@@ -202,7 +202,7 @@ async fn what_is_no_http_is_no_answer() {
         let failed = send(&Sender::new(loopback()), &format!("http://{address}/")).await.expect_err(bytes);
         assert!(matches!(failed, SendError::NoAnswer(..)), "{bytes:?}: {failed}");
     }
-    // A plain server behind https, and a port on which nobody listens.
+    // A plain server behind https, and a port on which no process listens.
     let (address, _) = answers("HTTP/1.1 200 OK\r\n\r\n").await;
     let failed = send(&Sender::new(loopback()), &format!("https://{address}/")).await.expect_err("no TLS");
     assert!(matches!(failed, SendError::Tls(..)), "{failed}");

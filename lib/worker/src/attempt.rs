@@ -30,8 +30,8 @@ enum End {
     Dropped,
 }
 
-/// The run as a pipeline. `slot`: `None` if the run asks for a slot here, when its task begins. The slot and the reservation become
-/// free when the settler has the result.
+/// The run as a pipeline. `slot`: `None` if the run must ask for a slot itself, when its task begins. The slot and the
+/// reservation become free when the settler has the result.
 pub(crate) async fn attempt(state: Arc<WorkerState>, run: Run, reservation: Reservation, slot: Option<Slot>) {
     let claimed_at = Instant::now();
     let slot = match slot.unwrap_or_else(|| reservation.slot()) {
@@ -95,8 +95,8 @@ pub(crate) async fn attempt(state: Arc<WorkerState>, run: Run, reservation: Rese
     drop((slot, reservation));
 }
 
-/// Waits for a slot for a prefetched job. `None` means that this worker does not run the job: the worker stops, the job
-/// was told to stop, or the slots stay busy for longer than expected, and another worker may have a free slot.
+/// Waits for a slot for a prefetched job. `None` means that this worker does not run the job: the worker stops, the run was told
+/// to stop, or the slots stay busy for longer than expected, so that another worker may have a free slot.
 async fn wait_for_slot(
     state: &WorkerState,
     run: &Run,
@@ -116,8 +116,8 @@ async fn wait_for_slot(
     }
 }
 
-/// Waits until the token of a limit key comes, which the run has already. False: this worker does not run the job, because it stops, or
-/// because the job was told to stop.
+/// Waits until the time of the token of a limit key, which the run has already taken. False: this worker does not run the job,
+/// because the worker stops, or because the run was told to stop.
 async fn wait_for_token(state: &WorkerState, run: &Run, begins_at: Instant) -> bool {
     tokio::select! {
         biased;

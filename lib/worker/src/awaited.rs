@@ -1,10 +1,10 @@
-//! Whether clients wait for jobs. Only then a worker tells which jobs have ended.
+//! Whether clients wait for jobs. A worker publishes the ends of jobs only while clients wait.
 
 use leasehold_ports::AWAITED_FOR;
 use std::sync::{Mutex, PoisonError};
 use tokio::time::Instant;
 
-/// Until when ends are told; `None` if no client has ever waited.
+/// Until when ends are published; `None` if no client has ever waited.
 #[derive(Debug, Default)]
 pub(crate) struct Awaited(Mutex<Option<Instant>>);
 
@@ -14,7 +14,7 @@ impl Awaited {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + AWAITED_FOR);
     }
 
-    /// Whether ends are told now.
+    /// Whether ends are published now.
     pub(crate) fn is_wanted(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| Instant::now() < until)
     }

@@ -1,8 +1,8 @@
 //! How many jobs of one queue this worker may hold: one for each slot, and a few more that are prefetched.
 //!
 //! The worker prefetches as many jobs as its slots will finish during one claim, or within [`PREFETCH_WINDOW`]. So small jobs are
-//! claimed and settled in batches much larger than the number of slots, slots do not stand still behind a slow link, and no long
-//! job is held that another worker could run.
+//! claimed and settled in batches much larger than the number of slots, a slow connection leaves no slot idle, and the worker
+//! holds no long job that another worker could run.
 
 use crate::shortage::Shortage;
 use leasehold_core::BATCH_MAX;
@@ -20,10 +20,11 @@ use tokio::{
     task::{Unconstrained, unconstrained},
 };
 
-/// A prefetched job should get a slot within this time: about one round trip to PostgreSQL on a busy day. Where a claim always
-/// takes longer, because PostgreSQL is far away, the window is as long as a claim and the hints for the next one take.
+/// A prefetched job should get a slot within this time: about one round trip to PostgreSQL on a busy day. If every claim takes
+/// longer, because PostgreSQL is far away, the window is the duration of a claim plus the time to get the hints for the next
+/// claim.
 const PREFETCH_WINDOW: Duration = Duration::from_millis(10);
-/// PostgreSQL is far away if even the shortest claims take as long as this. On a busy machine nearby, some are much shorter.
+/// PostgreSQL counts as far away if even the shortest claims take this long. On a busy machine nearby, some are much shorter.
 const FAR: Duration = Duration::from_millis(20);
 /// The longest window.
 const WINDOW_MAX: Duration = Duration::from_millis(250);
@@ -47,7 +48,8 @@ pub(crate) struct Capacity {
     /// shows how far away PostgreSQL is.
     claim_ns: AtomicU64,
     freed: Notify,
-    /// A job with a higher priority always comes first in the queue, so that nothing is prefetched. Nor is it before the order is known.
+    /// A job with a higher priority always comes first in the queue, so that nothing is prefetched. Also set before the order is
+    /// known.
     is_strict: AtomicBool,
     /// Jobs were claimed since the last call of [`Capacity::has_claimed`].
     has_claimed: AtomicBool,
@@ -96,7 +98,7 @@ impl Capacity {
         if self.is_strict() { 0 } else { self.soon_in_any_order() }
     }
 
-    /// The same in a queue in which no job overtakes a prefetched one.
+    /// The same for a queue in which no job overtakes a prefetched job.
     pub(crate) fn soon_in_any_order(&self) -> usize {
         if !self.shortage.may_hold_ahead() {
             return 0;
@@ -118,8 +120,8 @@ impl Capacity {
         self.has_claimed.swap(false, Ordering::Relaxed)
     }
 
-    /// Whether the jobs of a claim of this size get their slots in order. A large batch of small jobs is spared the turns, unless it
-    /// runs in one slot, one job after the other.
+    /// Whether the jobs of a claim of this size get their slots in order. A large batch of small jobs does not need this order,
+    /// unless the jobs run in one slot, one after the other.
     pub(crate) fn is_ordered(&self, jobs: usize) -> bool {
         jobs <= ORDERED_AT_MOST || self.count == 1 || self.is_strict()
     }
@@ -127,7 +129,7 @@ impl Capacity {
     /// A claim took this long.
     pub(crate) fn claimed_within(&self, time: Duration) {
         let before = self.claim_ns.load(Ordering::Relaxed);
-        // Forgets a short claim slowly: the link may have become slower.
+        // Forgets a short claim slowly: the connection may have become slower.
         let longest = if before == 0 { u64::MAX } else { before.saturating_add(before / 8) };
         self.claim_ns.store(as_ns(time).min(longest).max(1), Ordering::Relaxed);
     }
@@ -169,15 +171,15 @@ pub(crate) enum Slot {
 }
 
 impl Reservation {
-    /// Asks for a slot. Slots are given in the order of these calls, whichever task waits first.
+    /// Asks for a slot. Slots are given in the order of these calls, no matter which task waits first.
     pub(crate) fn slot(&self) -> Slot {
         if let Ok(slot) = Arc::clone(&self.0.slots).try_acquire_owned() {
             return Slot::Free(slot);
         }
-        // Without a limit on the steps of one task, which would refuse the first look after 128 calls in a row.
+        // Without tokio's limit on the steps of one task, which would refuse the first poll after 128 calls in a row.
         let wait: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(Arc::clone(&self.0.slots).acquire_owned());
         let mut wait = unconstrained(wait);
-        // The first look puts the wait into the order of the semaphore.
+        // The first poll puts the wait into the order of the semaphore.
         match Pin::new(&mut wait).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(slot) => slot.map_or(Slot::Never, Slot::Free),
             Poll::Pending => Slot::Later(wait),
@@ -187,7 +189,7 @@ impl Reservation {
     /// Adds the duration of a run to the average.
     pub(crate) fn took(&self, time: Duration) {
         let time_ns = as_ns(time).max(1);
-        // Two runs that end at once may lose one of the two updates. The average is an estimate.
+        // If two runs end at the same moment, one of the two updates may be lost. The average is an estimate.
         let before = self.0.run_ns.load(Ordering::Relaxed);
         // A short first run counts as one of eight. Otherwise one very short run would make a new worker claim hundreds of jobs. A
         // long one counts fully: a new worker must not hold jobs ahead that would wait for its slots.
@@ -201,7 +203,7 @@ impl Reservation {
         self.0.patience()
     }
 
-    /// No slot was free within this time: runs now take at least that long, whatever the average says.
+    /// No slot was free within this time: runs now take at least this long, even if the average is shorter.
     pub(crate) fn slot_wait_timed_out(&self, waited: Duration) {
         self.0.run_ns.fetch_max(as_ns(waited), Ordering::Relaxed);
     }
@@ -224,7 +226,7 @@ fn ahead(slots: usize, window: Duration, run_ns: u64) -> usize {
         return 0;
     }
     let per_slot = as_ns(window) as f64 / run_ns as f64;
-    // A float as an integer keeps to the integer's bounds.
+    // The conversion from a float keeps the integer within its bounds.
     ((slots as f64 * per_slot) as usize).min(PREFETCH_MAX)
 }
 
@@ -232,7 +234,7 @@ fn ahead(slots: usize, window: Duration, run_ns: u64) -> usize {
 mod tests {
     use super::*;
 
-    /// Of a queue that is not strict.
+    /// The capacity of a queue that is not strict.
     fn capacity(slots: u32) -> Arc<Capacity> {
         let capacity = Capacity::new(slots, Arc::default());
         capacity.set_strict(false);

@@ -11,8 +11,7 @@ use tokio::time::Instant;
 pub(crate) struct Queue {
     pub(crate) state: Arc<WorkerState>,
     pub(crate) name: QueueName,
-    /// Only the loop of this queue takes reservations. So the free capacity can only grow while the loop does something
-    /// else.
+    /// Only the loop of this queue takes reservations. So the free capacity can only grow while the loop does other work.
     pub(crate) capacity: Arc<Capacity>,
 }
 

@@ -4,7 +4,7 @@ use leasehold_core::Settle;
 use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// What a worker has done since its start.
+/// The counters of a worker since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Tally {

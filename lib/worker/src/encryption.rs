@@ -1,9 +1,10 @@
-//! The result of a job whose payload is encrypted in the store: encrypted before the settler has it.
+//! Encrypts the result of a job whose payload is encrypted in the store, before the settler gets the result.
 
 use leasehold_core::{JobId, Outcome};
 use leasehold_ports::{Class, Encrypt};
 
-/// The outcome with an encrypted result. A result that is too long for that is the end of the job: another run would return the same.
+/// The outcome with an encrypted result. If the result is too long for encryption, the job is dead: another run would return the
+/// same result.
 pub(crate) async fn encrypted(store: &(impl Encrypt + ?Sized), id: JobId, outcome: Outcome) -> Outcome {
     let Outcome::Succeeded(Some(result)) = outcome else { return outcome };
     match store.encrypt_result(id, &result).await {

@@ -28,7 +28,7 @@ const ALL_UNDER_WAY_MS: (u64, u64) = (5, 250);
 /// The result of a fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Brought {
-    /// The head has hints again, by this fill or by one of another worker.
+    /// The head has hints again, by this fill or by a fill of another worker.
     Hints,
     /// All jobs that were read are leased, and the line continues behind them.
     Nothing,
@@ -47,8 +47,8 @@ impl Filling {
         Self { state, queue, wanted: AtomicU32::new(0) }
     }
 
-    /// Called when the head is low and the line is longer. One worker at a time fills the head, beside its other work.
-    /// A low reading during a fill may be stale; the head is checked again after the fill.
+    /// Called when the head is low and the line is longer. One worker at a time fills the head, in parallel with its
+    /// other work. A low reading during a fill may be stale; the head is checked again after the fill.
     pub(crate) fn want(filling: &Arc<Self>) {
         if filling.wanted.fetch_add(1, Ordering::AcqRel) > 0 {
             return;
@@ -97,8 +97,8 @@ impl Filling {
     async fn fill(&self) -> Result<Brought, Error> {
         let Self { state, queue, .. } = self;
         while !state.handoff.lock_fill(queue, FILL_LOCK).await? {
-            // Another process fills the head, or has just done so. If that fill was too small, nobody may notice: all
-            // workers wait for hints.
+            // Another process fills the head, or has just done so. If that fill was too small, no worker may notice it:
+            // all workers wait for hints.
             self.pause(FILL_LOOK).await;
             if state.stopping.is_cancelled() || !self.is_low().await? {
                 return Ok(Brought::Hints);

@@ -1,5 +1,5 @@
-//! What follows from the success of a run: the jobs that the handler has asked for, and the end that the handler has written
-//! in a transaction of its own.
+//! The consequences of a successful run: the follow-on jobs that the handler has requested, and the end of the run that the
+//! handler has written in its own transaction.
 
 use crate::run::Run;
 use leasehold_core::{Outcome, Settle, Success, check_following};
@@ -8,7 +8,7 @@ use leasehold_core::{Outcome, Settle, Success, check_following};
 const UNCOMMITTED: &str = "the handler returned success, but its transaction, in which it had completed the job, was not \
                            committed";
 
-/// The outcome of a run, with what the handler has asked for. Follow-on jobs that can never be enqueued end the job, because
+/// The outcome of a run, with the requests of its handler. Follow-on jobs that can never be enqueued end the job, because
 /// the next run would ask for the same jobs.
 #[must_use]
 pub fn judge(run: &Run, outcome: Outcome) -> Outcome {

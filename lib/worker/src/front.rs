@@ -1,4 +1,5 @@
-//! What the last claims say about the hints at the front of the head, and how many hints the next claim should take.
+//! Draws conclusions from the last claims about the hints at the front of the head, and decides how many hints the next claim
+//! should take.
 //!
 //! The loop of a worker's queue and the lane of HTTP workers in `lib/api` decide by these rules. This file has no store and no
 //! clock.
@@ -8,7 +9,7 @@ use leasehold_core::BATCH_MAX;
 use std::time::Duration;
 
 /// The first and the longest pause between two searches for jobs of served kinds while jobs of other kinds block the
-/// head. So such a job begins within a second, whatever stands before it.
+/// head. So such a job begins within a second, no matter which jobs are before it.
 const CROWD_PAUSE_MS: (u64, u64) = (50, 400);
 /// The number of hints that show whether jobs of other kinds still block the head.
 const CROWD_TRIAL: usize = 16;
@@ -18,17 +19,17 @@ const CROWD_TRIAL: usize = 16;
 const FRUITLESS_IN_A_ROW: u32 = 32;
 /// The pause of a claimer that would spin.
 const FRUITLESS_PAUSE: Duration = Duration::from_millis(10);
-/// After this many of them, many hints are tried together. Somebody may have cancelled thousands of jobs at once, and a worker
-/// with one slot must not sort out their hints one by one.
+/// After this many claims without a start, many hints are tried together. An operator may have cancelled thousands of jobs in
+/// one call, and a worker with one slot must not remove their hints one by one.
 const FRUITLESS_ALONE: u32 = 2;
-/// How many hints are tried together at first. The number doubles while none of them fills the slots. A worker that took
-/// hundreds at once because of one locked job would keep them from others, in an order that may be old.
+/// How many hints are tried together at first. The number doubles while such a try does not fill the slots. A worker that took
+/// hundreds of hints because of one locked job would keep them from other workers, in an order that may be outdated.
 const TOGETHER_AT_FIRST: usize = 16;
 
-/// Whether jobs of kinds that this worker does not serve stand before jobs of its own kinds.
+/// Whether jobs of kinds that this worker does not serve are before the jobs of its own kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Crowd {
-    /// As far as is known, no such jobs stand there.
+    /// No such jobs are known.
     No,
     /// Most of the hints at the front of the head were of other kinds, and more of them wait behind. Jobs of this
     /// worker's kinds may be far behind. The worker claims them from the line, where an index finds them.
@@ -44,11 +45,11 @@ pub struct Front {
     crowd: Crowd,
     /// The pause between two searches for jobs of served kinds behind such hints.
     crowd_waits: Waits,
-    /// Most of the last hints could not be claimed. There may be thousands of such hints, so many are tried together.
+    /// Most of the last hints could not be claimed. There may be thousands of such hints, so many hints are tried together.
     is_blocked: bool,
     /// Claims in a row that started nothing.
     fruitless: u32,
-    /// How many hints were tried together in the last claim of that kind.
+    /// How many hints were tried together in the last claim of this sort.
     together: usize,
 }
 
@@ -61,7 +62,7 @@ pub struct Tried {
     pub foreign: usize,
     /// Refused hints of served kinds whose jobs wait in the line.
     pub parked: usize,
-    /// More hints may stand behind these, and the claimer can name its kinds.
+    /// There may be more hints behind these, and the claimer can name its kinds.
     pub may_be_crowded: bool,
 }
 
@@ -78,12 +79,12 @@ impl Front {
         self.crowd == Crowd::Ahead
     }
 
-    /// As far as is known, jobs of other kinds do not block the head.
+    /// No jobs of other kinds are known to block the head.
     pub fn is_clear(&self) -> bool {
         self.crowd == Crowd::No
     }
 
-    /// Whether the last hints could not be claimed, so that the next ones perhaps cannot be claimed either.
+    /// Whether the last hints could not be claimed, so that perhaps the next hints cannot be claimed either.
     pub const fn tries_many(&self) -> bool {
         self.is_blocked || self.fruitless >= FRUITLESS_ALONE
     }
@@ -111,7 +112,7 @@ impl Front {
         }
     }
 
-    /// The claimer would spin: it pauses for so long.
+    /// The claimer would spin: it pauses for this time.
     pub fn rest(&self) -> Option<Duration> {
         (self.fruitless > FRUITLESS_IN_A_ROW).then_some(FRUITLESS_PAUSE)
     }

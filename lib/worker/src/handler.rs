@@ -1,4 +1,4 @@
-//! What runs the jobs of a kind, and which kinds have a handler.
+//! Handlers, which run the jobs of a kind, and the list of kinds that have a handler.
 
 use crate::run::Run;
 use leasehold_core::{Backoff, Kind, Outcome};
@@ -58,7 +58,7 @@ impl Handlers {
         self.by_kind.insert(kind, handler);
     }
 
-    /// Adds a handler for every kind that has no handler of its own.
+    /// Adds a handler for every kind without a specific handler.
     pub fn insert_any(&mut self, handler: Arc<dyn Handler>) {
         self.any = Some(handler);
     }

@@ -5,8 +5,8 @@
 //! refuses a write. The log then says once that the store keeps failing, and says that it is available again only after
 //! [`STEADY`] without a failure.
 //!
-//! While results cannot be written, the store counts as unavailable, whatever other calls it answers. Otherwise a worker would claim
-//! jobs whose results it cannot write either, more and more of them, and all of them would run again.
+//! While results cannot be written, the store counts as unavailable, even if it answers other calls. Otherwise a worker would
+//! claim more and more jobs whose results it cannot write either, and all of them would run again.
 //!
 //! While a lock of another transaction stops calls, the store counts as unavailable too. The log then names the lock: the server
 //! itself answers, and an operator has to end the transaction that holds the lock.
@@ -23,11 +23,11 @@ use tokio::{sync::Notify, time::Instant};
 
 /// A store that has not failed for this long is steady: longer than the longest pause between two attempts of a worker (1 s).
 const STEADY: Duration = Duration::from_secs(5);
-/// The same after a call that waited for a lock in vain. Such a call fails only after `database.lock_timeout_ms` (5 s unless it is
+/// The same after a call that did not get a lock in time. Such a call fails only after `database.lock_timeout_ms` (5 s unless it is
 /// set), and other calls succeed meanwhile.
 const STEADY_AFTER_LOCK: Duration = Duration::from_secs(20);
 
-/// What this worker knows about one of the two stores.
+/// The state of one of the two stores, as this worker knows it.
 #[derive(Debug)]
 pub struct Health {
     store: &'static str,

@@ -1,5 +1,5 @@
-//! Renews the leases of all runs, in both stores, each store in one batch. By a heartbeat at the latest, a worker
-//! learns that a lease is lost or that a cancel was requested.
+//! Renews the leases of all runs, in both stores, each store in one batch. At its next heartbeat at the latest, a
+//! worker learns that a lease is lost or that a cancel was requested.
 
 use crate::{
     run::{Run, StopReason},
@@ -17,7 +17,7 @@ pub(crate) async fn beat(state: Arc<WorkerState>, done: CancellationToken) {
     let period = (state.settings.lease / 12).clamp(Duration::from_millis(10), Duration::from_secs(1));
     let mut ticks = tokio::time::interval(period);
     let mut locks_told = false;
-    // A process that was frozen makes up for one check, not for every check that it missed.
+    // After a freeze, the process makes one missed check, not all of them.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -87,7 +87,7 @@ async fn renew_leases(state: &WorkerState, due: &[Fence]) -> Option<usize> {
     Some(overdue)
 }
 
-/// Redis: these leases only keep other workers from claiming these jobs in vain.
+/// Redis: these leases only save other workers useless claims of these jobs.
 async fn renew_hints(state: &WorkerState, due: Vec<Run>) {
     if due.is_empty() || state.redis.is_unavailable() {
         return;

@@ -1,5 +1,5 @@
-//! The randomness of waits and retries, real or from a seed when a test must repeat a run exactly; and waits with jitter,
-//! for the next try after a call has failed or found nothing.
+//! Random numbers for waits and retries: real, or from a seed when a test must repeat a run exactly. Also backoff with
+//! jitter, for the next try after a call has failed or found nothing.
 
 use leasehold_core::Backoff;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -30,7 +30,8 @@ impl Jitter {
     }
 }
 
-/// Waits that grow with each try and have jitter, so that a fleet does not return all at once.
+/// Waits that grow with each try and have jitter, so that the processes of a fleet do not all return at the same
+/// moment.
 #[derive(Debug)]
 pub struct Waits {
     backoff: Backoff,

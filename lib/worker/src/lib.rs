@@ -8,11 +8,11 @@
 //! | resolve, run, classify | `attempt`; `following`: what follows from a success; `capacity`: how many jobs are held, and when a run may begin |
 //! | settle, ack | `settler`, `settled_hints` |
 //!
-//! The other parts: `filling` fills a low head from the line. `heartbeat` renews the leases of all runs. `progress` writes what runs
-//! tell about themselves. `notices` receives
-//! cancel requests. `awaited`: whether clients wait for ends. `registry` announces in Redis that the worker lives. `shortage` and `recovery` make the worker take
-//! fewer jobs while it lacks something. `measures`: how long jobs waited and ran. `traces`: the span of a run. `watch` shows from outside what the worker does. `worker` puts the parts together
-//! and stops them in order.
+//! The other parts: `filling` fills a low head from the line. `heartbeat` renews the leases of all runs. `progress` writes the
+//! progress reports of runs. `notices` receives cancel requests. `awaited`: whether clients wait for ends. `registry` announces in
+//! Redis that the worker lives. `shortage` and `recovery` make the worker take fewer jobs while it lacks something. `measures`: how
+//! long jobs waited and ran. `traces`: the span of a run. `watch` shows the state of the worker to observers. `worker` puts the
+//! parts together and stops them in order.
 //!
 //! PostgreSQL decides about everything. Redis only says which jobs to try first. So an error of Redis never loses a
 //! job: the worker then claims from the line in PostgreSQL (`queue_loop`).

@@ -1,8 +1,8 @@
-//! A worker with many queues. With a blocking connection for each queue, one worker with ten thousand queues would take all
-//! connections that Redis has, and if Redis were unavailable, each queue would ask PostgreSQL every second.
+//! A worker with many queues. With one blocking connection for each queue, a worker with ten thousand queues would use all
+//! connections of Redis. And while Redis is unavailable, each queue would send a statement to PostgreSQL every second.
 //!
 //! Such a worker waits for the bells of hundreds of queues on one connection. If Redis is unavailable, one statement a second says
-//! which of its queues have jobs. Few of its queues talk to a store at the same time.
+//! which of its queues have jobs. Only a few of its queues use a store at the same time.
 
 use crate::{jitter::Waits, worker_state::WorkerState};
 use leasehold_core::QueueName;
@@ -18,21 +18,21 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// A worker with more queues than this shares connections between them. A connection for each queue hands a hint out a little
-/// faster.
+/// A worker with more queues than this shares connections between them. With a separate connection for each queue, a hint arrives
+/// a little faster.
 const FEW: usize = 32;
 /// How many queues share one connection. A command that waits for them has 10 KB.
 const QUEUES_OF_A_CONNECTION: usize = 256;
 /// How many queues talk to a store at the same time: as many as there are connections in a usual pool.
 const AT_ONCE: usize = 16;
-/// How long one wait is. Then the connection looks for hints whose bell another worker heard before it died.
+/// How long one wait is. Then the connection checks for hints whose bell went to another worker that has died.
 const BELL_WAIT: Duration = Duration::from_secs(2);
 /// How long a connection collects queues that begin to wait, before it asks for their bells too.
 const COLLECTS_FOR: Duration = Duration::from_millis(1);
-/// The pause between two questions which queues have jobs, while Redis is unavailable.
+/// While Redis is unavailable: the pause between two statements that ask which queues have jobs.
 const LINE_PAUSE: Duration = Duration::from_secs(1);
 
-/// What the loops of many queues share.
+/// The state that the loops of many queues share.
 pub(crate) struct ManyQueues {
     groups: Vec<Group>,
     group_of: HashMap<QueueName, usize>,
@@ -69,7 +69,7 @@ impl ManyQueues {
         }
     }
 
-    /// Holds back the calls of other queues while this value lives.
+    /// Delays the calls of other queues while this value exists.
     pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         // The semaphore is never closed.
         self.turns.acquire().await.ok()
@@ -160,8 +160,8 @@ async fn listen_for(state: Arc<WorkerState>, nth: usize) {
     }
 }
 
-/// Waits until a bell rings, or until another queue waits. The wait always runs to its end, in a task of its own: the server may
-/// give the bell away at the last moment.
+/// Waits until a bell rings, or until another queue waits. The wait always runs to its end, in a separate task: the server may
+/// hand out the bell at the last moment.
 async fn wait_for_bell(
     state: &WorkerState,
     group: &Group,

@@ -2,7 +2,8 @@
 //!
 //! The start delay is what an operator promises: how long after its due time a job begins. The store says how long the job had been due
 //! at the claim, without the time that its queue was paused; the worker adds the time that the claimed job waits for a slot. Jobs
-//! with limit keys or parents have no start delay, because they wait for other jobs, and neither have jobs that a worker gave back or lost.
+//! with limit keys or parents have no start delay, because they wait for other jobs. Jobs that a worker gave back or lost have no
+//! start delay either.
 
 use leasehold_core::{Distribution, QueueName, Reading};
 use std::{collections::HashMap, time::Duration};

@@ -1,5 +1,5 @@
-//! Receives notices from Redis. Notices only save time: the worker finds out everything that they say in another way
-//! too.
+//! Receives notices from Redis. Notices only save time: without them, the worker learns the same facts later, in
+//! another way.
 
 use crate::{run::StopReason, worker_state::WorkerState};
 use leasehold_core::Fence;

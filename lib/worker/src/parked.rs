@@ -1,6 +1,6 @@
-//! Hints that PostgreSQL refused although their jobs wait in the line and this worker could run them. Another transaction
-//! has locked the row; or a job with the same unique key runs, of which only one may run; or a limit key has no token; or the job has
-//! crashed workers before and must wait until other such jobs have ended.
+//! Hints that PostgreSQL refused although their jobs wait in the line and this worker could run them. There are four reasons:
+//! another transaction has locked the row; a job with the same unique key runs, and only one of them may run; a limit key has no
+//! token; or the job has crashed workers before and must wait until other such jobs have ended.
 //!
 //! Such hints are parked here and tried again after a pause, so that they do not block the hints behind them. Redis
 //! keeps them leased, so that no fill puts them back into the head. If this worker has no time for them, the leases run
@@ -22,14 +22,14 @@ const FEW_LOCKED: (usize, Duration) = (16, Duration::from_millis(400));
 /// The same for a job that waits until another job with its unique key has ended. The run may end at any time, and the job
 /// should begin soon after it.
 const KEY_HELD_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(400));
-/// The same for a job whose token should have come, but another job has got it: it has a new moment soon.
+/// The same for a job whose token should have come, but another job has got it: the job gets the time of another token soon.
 const TOKEN_GONE_PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(400));
 /// The most locked jobs that one statement tries.
 const LOCKED_AT_ONCE: usize = 500;
 /// The pause before jobs that crashed before are tried again: after one of them was claimed, and after none was
 /// claimed.
 const CRASHED_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
-/// How many of those jobs one statement tries: as many as may run at once, and one more in case the first job is
+/// How many of those jobs one statement tries: as many as may run at the same time, and one more in case the first job is
 /// locked.
 const CRASHED_AT_ONCE: usize = 11;
 const IN_DANGER_AT_ONCE: usize = 2;
@@ -43,9 +43,9 @@ pub enum Reason {
     KeyHeld,
     /// A limit key has no token. A claim may get one after this time.
     NoToken(Duration),
-    /// The job's lease has run out before: only a few such jobs run at once.
+    /// The job's lease has run out before: only a few such jobs run at the same time.
     Crashed,
-    /// The same, but one more crash ends the job: only one such job runs at once.
+    /// The same, but one more crash ends the job: only one such job runs at a time.
     InDanger,
 }
 
@@ -161,7 +161,7 @@ impl Parked {
             let (soon, later) = CRASHED_PAUSE;
             self.crashed_due = Instant::now() + if claimed.is_empty() { later } else { soon };
         }
-        // The pause of a locked hint is kept until the lock is known to be gone.
+        // The pause of a locked hint is kept until the lock is known to be released.
         for id in claimed {
             self.forget(*id);
         }
@@ -270,7 +270,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_hint_without_a_token_is_tried_when_its_token_comes() {
         let (mut parked, [id, locked]) = (Parked::new(LEASE), [(); 2].map(|()| JobId::new()));
-        // Once the token comes in a second; then others have got it, and each time the next one should be there.
+        // First the token comes in a second. Then other jobs have got it, and each time the next token should already be there.
         for (token_in_ms, pause_ms) in [(1000, 1000), (0, 4), (0, 8), (30, 30), (0, 4)] {
             parked.park([(id, Reason::NoToken(Duration::from_millis(token_in_ms)))]);
             assert_eq!(parked.next_token(), Some(Instant::now() + Duration::from_millis(pause_ms)));

@@ -1,5 +1,5 @@
-//! Writes what runs tell about themselves. All reports of a worker share one statement, at most every [`PAUSE`]. A run that
-//! tells nothing costs nothing.
+//! Writes the progress reports of runs. All reports of a worker share one statement, at most every [`PAUSE`]. A run without
+//! reports costs nothing.
 
 use crate::{run::Run, worker_state::WorkerState};
 use leasehold_core::{BATCH_MAX, Report};
@@ -32,13 +32,13 @@ pub(crate) async fn write_reports(state: Arc<WorkerState>, done: CancellationTok
     }
 }
 
-/// Whether the run has told something that is not written and can still be written.
+/// Whether the run has a report that is not written and can still be written.
 pub(crate) fn is_unwritten(run: &Run) -> bool {
     (run.has_unsent_report() || run.has_report_in_flight()) && !run.is_completed()
 }
 
-/// Writes what the run told last, before the end of the run is written: afterwards its fence is stale. Waits for a report in flight
-/// first: that report would come too late, or replace the last one.
+/// Writes the last report of the run, before the end of the run is written: after the end, its fence is stale. Waits for a report
+/// in flight first: that report would come too late, or replace the last one.
 pub(crate) async fn write_last(state: &WorkerState, run: &Run) {
     let last = async {
         loop {

@@ -1,5 +1,5 @@
-//! The loop of one queue. An idle worker blocks in a take. A busy worker claims for all of its free slots at once.
-//! While Redis is unavailable, the worker claims from the line. While PostgreSQL is unavailable, it waits.
+//! The loop of one queue. An idle worker blocks in a take. A busy worker claims for all of its free slots in one
+//! statement. While Redis is unavailable, the worker claims from the line. While PostgreSQL is unavailable, it waits.
 //!
 //! This file decides what the loop does next. `claims.rs` has the ways to claim.
 
@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 /// How long a take that was woken may need to end: it has already been answered, or Redis is unavailable.
 const WAKING_TAKES: Duration = Duration::from_secs(2);
 
-/// How long a worker goes by what it knows about the order of the queue.
+/// How long a worker relies on its last read of the order of the queue.
 const ORDER_KNOWN_FOR: Duration = Duration::from_secs(5);
 
 /// The loop of one queue.
@@ -41,9 +41,9 @@ pub(crate) struct QueueLoop {
     long: bool,
     /// Hints whose jobs wait in the line and could not be claimed.
     parked: Parked,
-    /// Until when the worker goes by what it knows about the order of the queue.
+    /// Until when the worker relies on its last read of the order of the queue.
     order_known_until: Instant,
-    /// What the last claims say about the front of the head.
+    /// The conclusions from the last claims about the front of the head.
     front: Front,
     /// When to keep a slot for a job of the line that has crashed before.
     crashed_turn: Instant,
@@ -152,8 +152,8 @@ impl QueueLoop {
         give_back(&self.queue.state, &self.queue.name, &ids).await;
     }
 
-    /// Asks whether the queue is strict, before this worker prefetches jobs. Where jobs are too long for that, nothing is asked, and an
-    /// idle worker asks nothing.
+    /// Reads whether the queue is strict, before this worker prefetches jobs. A worker whose jobs are too long for a
+    /// prefetch does not read this, and an idle worker does not read it either.
     async fn learn_order(&mut self) {
         let Queue { state, name, capacity } = &self.queue;
         if !capacity.has_claimed()
@@ -203,7 +203,7 @@ impl QueueLoop {
         let took = tokio::select! {
             biased;
             took = self.take.ended() => Some(took),
-            // The take continues meanwhile.
+            // The take continues.
             () = sleep_until(parked_due.unwrap_or_else(Instant::now)), if parked_due.is_some() => return,
             () = state.stopping.cancelled() => return,
             () = state.redis.until_unavailable() => return,
@@ -211,8 +211,8 @@ impl QueueLoop {
         };
         match took {
             Some(Took::Hint(id)) => self.claim_taken(id, free).await,
-            // The take got the bell, a notice of hints set aside, or nothing. A claim also finds hints that no take is
-            // told about.
+            // The take got the bell, a notice of hints set aside, or nothing. A claim also finds hints for which no
+            // take was woken.
             Some(Took::Nothing) | None => {
                 self.take_waits.reset();
                 self.dry = false;
@@ -237,8 +237,8 @@ impl QueueLoop {
         }
     }
 
-    /// The connection was cut, or there was none to get. The next claim shows whether Redis is unavailable. The pause
-    /// before that claim keeps takes and claims from failing in turns as fast as they can.
+    /// The connection was cut, or no connection could be made. The next claim shows whether Redis is unavailable. The
+    /// pause before that claim keeps takes and claims from failing in turns as fast as they can.
     async fn take_failed(&mut self, error: &str) {
         tracing::debug!(queue = %self.queue.name, error, "a take failed");
         self.dry = false;

@@ -1,4 +1,4 @@
-//! Sorts hints that PostgreSQL refused. One look at the jobs shows the reason, and each reason has its own treatment.
+//! Sorts hints that PostgreSQL refused. One read of the jobs shows the reason, and each reason has its own treatment.
 
 use crate::{
     claim::Queue,
@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Where the refused hints go.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Sorted {
-    /// The job is finished, claimed by another worker, scheduled, paused, overdue, in another queue, or does not exist. Nothing
-    /// is lost if the hint is deleted.
+    /// The job is finished, claimed by another worker, scheduled, paused, overdue, in another queue, or does not exist. The hint
+    /// can be deleted without a loss.
     pub forget: Vec<JobId>,
     /// Jobs of the line that another worker has a handler for.
     pub aside: BTreeMap<Kind, Vec<Hint>>,
@@ -30,7 +30,7 @@ impl Sorted {
 }
 
 impl Queue {
-    /// Looks up refused hints, and tells Redis which to delete and which to set aside. The caller parks the rest.
+    /// Looks up refused hints, and tells Redis which hints to delete and which hints to set aside. The caller parks the rest.
     pub(crate) async fn sort_refused(&self, refused: Vec<JobId>) -> Sorted {
         if refused.is_empty() {
             return Sorted::default();
@@ -93,7 +93,7 @@ pub fn in_line(queue: &QueueName, ids: &[JobId], looked: &[JobStatus]) -> (Vec<H
     (waiting, ended)
 }
 
-/// Sorts refused hints by what a look at their jobs has found.
+/// Sorts refused hints by the state of their jobs.
 #[must_use]
 pub fn sort(queue: &QueueName, refused: Vec<JobId>, looked: Vec<JobStatus>) -> Sorted {
     let mut sorted = Sorted::default();
@@ -115,7 +115,7 @@ pub fn sort(queue: &QueueName, refused: Vec<JobId>, looked: Vec<JobStatus>) -> S
             // A limit key has no token now, or another session used its lock.
             Claimability::Limited => sorted.park.push((id, job.token_in.map_or(Reason::KeyHeld, Reason::NoToken))),
             Claimability::KeyHeld => sorted.park.push((id, Reason::KeyHeld)),
-            // A job whose limit key is full waits in PostgreSQL. Whoever frees a slot brings the job back into the line.
+            // A job whose limit key is full waits in PostgreSQL. The process that frees a slot brings the job back into the line.
             Claimability::Paused
             | Claimability::Overdue
             | Claimability::KeyFull

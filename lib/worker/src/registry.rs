@@ -1,5 +1,5 @@
-//! Announces in Redis that this worker lives and which queues and kinds it serves. The worker makes this call whatever
-//! else happens, so the call also finds out when Redis is available again.
+//! Announces in Redis that this worker lives and which queues and kinds it serves. The worker makes this call in every state,
+//! so the call also finds out when Redis is available again.
 
 use crate::{jitter::Waits, worker_state::WorkerState};
 use chrono::{SecondsFormat, Utc};
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 const EVERY: Duration = Duration::from_secs(3);
 /// An announcement stays valid if the next two announcements fail.
 const HOLDS_FOR: Duration = Duration::from_secs(10);
-/// How often a worker has it remembered which kinds it serves, for people who ask later why a job waits.
+/// How often a worker notes in Redis which kinds it serves. `explain` uses this later to say why a job waits.
 const REMEMBERED_EVERY: Duration = Duration::from_secs(30);
 
 /// Announces until `done`, then withdraws the announcement.
@@ -82,7 +82,8 @@ async fn note_served(state: &WorkerState, record: &WorkerRecord) {
 fn record(state: &WorkerState) -> WorkerRecord {
     WorkerRecord {
         id: state.id,
-        // In Kubernetes the host name is the name of the pod, by which a reaper finds the pod. The other values are for people.
+        // In Kubernetes the host name is the name of the pod, by which a reaper finds the pod. The other values are for human
+        // readers.
         host: std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -22,7 +22,7 @@ pub enum StopReason {
     LeaseLost,
     /// The job's timeout has passed.
     TimedOut,
-    /// The worker stops, and its grace is over.
+    /// The worker stops, and its grace has ended.
     Stopping,
 }
 
@@ -78,17 +78,17 @@ struct Inner {
     stopped: Notify,
     /// The jobs that follow if this run succeeds.
     following: Mutex<Vec<NewJob>>,
-    /// The handler has ended the run in a transaction of its own. The jobs that are in the line when it has committed.
+    /// The handler has ended the run in its own transaction. The jobs that are in the line when it has committed.
     completed: OnceLock<Mutex<Vec<Waiting>>>,
-    /// What the run has told about itself. `None`: nothing yet.
+    /// The progress that the run has reported. `None`: nothing yet.
     reported: Mutex<Option<Reported>>,
 }
 
-/// What a run has told about itself, and what of it is written.
+/// The progress that a run has reported, and the part of it that is written.
 #[derive(Debug, Default)]
 struct Reported {
     told: Told<Instant>,
-    /// Something of it was not sent to PostgreSQL.
+    /// A part of the progress was not sent to PostgreSQL.
     is_unsent: bool,
     /// A part was sent, and PostgreSQL has not answered.
     is_in_flight: bool,
@@ -148,11 +148,11 @@ impl Run {
         }
     }
 
-    /// What a transaction of the handler may write of a success: the result is encrypted if the payload was, and the jobs that follow as
-    /// their queues say.
+    /// The success in the form in which a transaction of the handler may write it: the result is encrypted if the payload was
+    /// encrypted, and each follow-on job is encrypted if its queue takes encrypted payloads.
     ///
     /// # Errors
-    /// The result or a payload is too long for that, or PostgreSQL cannot be asked.
+    /// The result or a payload is too long for encryption, or PostgreSQL cannot be asked.
     #[doc(hidden)]
     pub async fn encrypted(&self, success: Success) -> Result<Success, leasehold_ports::Error> {
         let Some(store) = &self.inner.store else { return Ok(success) };
@@ -186,13 +186,13 @@ impl Run {
         self.inner.following.lock().unwrap_or_else(PoisonError::into_inner).push(job);
     }
 
-    /// Tells how far the run is, from 0 to 1, and a note about what it does; an empty note is none. The worker writes the
-    /// progress of all its runs together, twice a second at most, so a handler may call this as often as it likes. Readers see
-    /// the last part and the latest 16 notes of up to 500 bytes: `leasehold job show`, `leasehold job watch`,
-    /// `Client::job`.
+    /// Reports how far the run is, from 0 to 1, and a note about its current work. An empty note counts as no note. The
+    /// worker writes the progress of all its runs together, twice a second at most, so a handler may call this as often as it
+    /// likes. Readers see the last part and the latest 16 notes of up to 500 bytes: `leasehold job show`, `leasehold job
+    /// watch`, `Client::job`.
     ///
     /// # Errors
-    /// `done` is not a number from 0 to 1. Then the run has told nothing, the note neither.
+    /// `done` is not a number from 0 to 1. In this case nothing was reported, also not the note.
     pub fn progress(&self, done: f64, note: impl AsRef<str>) -> Result<(), InvalidProgress> {
         self.tell(|told| {
             told.progress(done)?;
@@ -229,7 +229,7 @@ impl Run {
         reported.as_mut().map(read).unwrap_or_default()
     }
 
-    /// Whether the run has told something that was not sent.
+    /// Whether the run has reported something that was not sent.
     pub(crate) fn has_unsent_report(&self) -> bool {
         self.reported(|reported| reported.is_unsent)
     }
@@ -239,7 +239,7 @@ impl Run {
         self.reported(|reported| reported.is_in_flight)
     }
 
-    /// What the run tells, if something of it was not sent. It is then in flight, until [`Run::report_answered`].
+    /// The progress of the run, if a part of it was not sent. It is then in flight, until [`Run::report_answered`].
     pub(crate) fn take_report(&self) -> Option<Report> {
         self.reported(|reported| {
             let is_sent_now = std::mem::take(&mut reported.is_unsent);

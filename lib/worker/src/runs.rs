@@ -1,4 +1,4 @@
-//! The runs of this worker, from claim to settle: which leases to renew, which handlers to tell.
+//! The runs of this worker, from claim to settle: which leases to renew, which handlers to stop.
 
 use crate::run::{Run, StopReason};
 use leasehold_core::{Fence, FinishedRun, Settle};
@@ -99,7 +99,7 @@ impl Runs {
         }
     }
 
-    /// These runs have ended, with whatever result.
+    /// These runs have ended, with any result.
     pub(crate) fn remove<'a>(&self, runs: impl Iterator<Item = &'a Run>) {
         let mut held = self.held();
         for run in runs {
@@ -128,14 +128,14 @@ impl Runs {
         }
     }
 
-    /// Whether more than half of this run's lease is over, counted from the last write that set the lease.
+    /// Whether more than half of this run's lease has passed since the last write that set the lease.
     pub(crate) fn is_overdue(&self, fence: Fence) -> bool {
         self.held().get(&fence).is_some_and(|held| held.renewed_at.elapsed() >= self.lease / 2)
     }
 
-    /// PostgreSQL did not renew this run: the handler is told to stop. Returns whether this was not known before. A run
-    /// whose result is being written learns the truth from that write: the result may have been written just now. So does a
-    /// run that a transaction of its handler ends.
+    /// PostgreSQL did not renew this run: the handler is told to stop. Returns whether this was not known before. Two sorts
+    /// of runs are left out, because the write of their end will show the truth: runs whose result is being written, and
+    /// runs that a transaction of their handler ends.
     pub(crate) fn lost(&self, fence: Fence) -> bool {
         let mut held = self.held();
         let is_open = |held: &&mut Held| !held.settling && !held.lost && !held.run.is_completed();
@@ -150,8 +150,8 @@ impl Runs {
         self.held().get_mut(&fence).is_some_and(|held| !std::mem::replace(&mut held.lost, true))
     }
 
-    /// Redis holds full leases for these runs, by a write sent at `sent_at`. Returns the runs that ended meanwhile: the
-    /// write may have come after their ack, and then has set a lease for no run.
+    /// Redis holds full leases for these runs, by a write sent at `sent_at`. Returns the runs that ended during this write:
+    /// if the write came after their ack, it has set a lease for a run that no longer exists.
     pub(crate) fn hints_renewed(&self, runs: Vec<Run>, sent_at: Instant) -> Vec<Run> {
         let mut held = self.held();
         runs.into_iter()
@@ -173,7 +173,7 @@ impl Runs {
         }
     }
 
-    /// The runs that have told something about themselves that is not written.
+    /// The runs with progress that is not written.
     pub(crate) fn with_reports(&self) -> Vec<Run> {
         let held = self.held();
         held.values()

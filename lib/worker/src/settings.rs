@@ -6,7 +6,7 @@ use std::time::Duration;
 /// How a worker behaves.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The queues that the worker serves, each with its slots: how many jobs of this queue run at once.
+    /// The queues that the worker serves, each with its slots: how many jobs of this queue run at the same time.
     pub queues: Vec<(QueueName, u32)>,
     /// How long a claim is valid without a renewal.
     pub lease: Duration,

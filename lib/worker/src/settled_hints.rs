@@ -1,4 +1,4 @@
-//! Acknowledges the hints of settled runs in Redis. This is a task of its own, so that no settle waits for Redis.
+//! Acknowledges the hints of settled runs in Redis. This is a separate task, so that no settle waits for Redis.
 
 use crate::{run::Run, worker_state::WorkerState};
 use leasehold_core::{ClaimedJob, JobId, QueueName};

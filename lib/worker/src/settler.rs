@@ -160,8 +160,8 @@ impl Settler {
         self.defer(unwritten).await
     }
 
-    /// Stores the results that could not be written in a table of their own. A reaper writes them later, so the stop
-    /// spends no attempt of these jobs. Returns the number of results that are stored nowhere.
+    /// Stores the results that could not be written in a separate table. A reaper writes them later, so the stop spends
+    /// no attempt of these jobs. Returns the number of results that are stored nowhere.
     async fn defer(&self, unwritten: Vec<Ended>) -> usize {
         if unwritten.is_empty() {
             return 0;
@@ -211,8 +211,8 @@ impl Settler {
                         self.state.postgres.results_refused(&error);
                     }
                 }
-                // One of the runs must be the reason. Each run is now written alone, so that this run does not
-                // block the others.
+                // One of the runs must be the cause. Each run is now written alone, so that this run does not block the
+                // others.
                 Err(_) if batch.len() > 1 => {
                     for ended in batch.into_ended() {
                         let of_one = Box::pin(self.settle([ended].into_iter().collect())).await;
@@ -279,8 +279,8 @@ impl Settler {
                     locked.push(ended);
                     continue;
                 }
-                // The transaction of the handler may have ended the run. Then a success is answered as written already. A
-                // run that is over cannot be ended again, so this writes nothing.
+                // The transaction of the handler may have ended the run. Then a success is answered as written already.
+                // A run that has ended cannot be ended again, so this writes nothing.
                 Settled::LeaseLost if ended.run.is_completed() && !is_success(&ended.settle) => {
                     again.add(Ended { settle: Settle::Complete(None), ..ended });
                     continue;

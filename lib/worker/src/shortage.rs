@@ -1,9 +1,9 @@
-//! What a worker does when it lacks something that every job needs: it takes fewer jobs at once, pauses, and tries
+//! What a worker does when it lacks something that every job needs: it takes fewer jobs at a time, pauses, and tries
 //! again. It logs once when the lack begins and once when the lack ends.
 //!
-//! The share of slots in use is halved when a run ends in [`Outcome::Lacking`](leasehold_core::Outcome), and grows
-//! slowly while no other run ends so. If the limit stays (such as `ulimit -n`), the worker reaches it from time to
-//! time. Each time costs a few claims and no attempt.
+//! The share of usable slots is halved when a run ends in [`Outcome::Lacking`](leasehold_core::Outcome), and grows
+//! slowly while no other run ends this way. If the limit stays (such as `ulimit -n`), the worker reaches it from time
+//! to time. Each time costs a few claims and no attempt.
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,

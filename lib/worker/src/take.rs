@@ -1,15 +1,15 @@
-//! The blocking wait of one queue, for a hint or for the bell. It always runs to its end, in a task of its own: the
-//! server may move a hint at the last moment, and then a receiver must be there.
+//! The blocking wait of one queue, for a hint or for the bell. The wait always runs to its end, in a separate task:
+//! the server may move a hint at the last moment, and then a receiver must exist.
 
 use leasehold_core::{JobId, QueueName};
 use leasehold_ports::{BlockingTake, Error, WakeTake, WorkerHead};
 use std::{sync::Arc, time::Duration};
 use tokio::{task::JoinHandle, time::timeout};
 
-/// How long one take blocks. Between two takes, a claim looks for hints that no take is told about: hints set aside
-/// whose notice was lost.
+/// How long one take blocks. Between two takes, a claim searches for hints for which no take is woken: hints set
+/// aside whose notice was lost.
 const BLOCKS_FOR: Duration = Duration::from_secs(5);
-/// How long one wait for the bell is. The last worker that heard the bell may have died before it rang for the next
+/// How long one wait for the bell is. The last worker that got the bell may have died before it rang for the next
 /// worker.
 const BELL_WAIT: Duration = Duration::from_secs(1);
 
@@ -44,7 +44,7 @@ pub enum Took {
     Hint(JobId),
     /// No hint came. The head may hold hints all the same: the bell may have rung.
     Nothing,
-    /// The connection is gone; the next wait gets another connection.
+    /// The connection is closed; the next wait gets another connection.
     Failed(String),
 }
 

@@ -1,8 +1,9 @@
-//! Claims that were sent and not answered. PostgreSQL may have granted them. Then this worker holds runs that it does
-//! not know, and when their leases run out, each run costs its job an attempt and a crash. So when PostgreSQL answers
+//! Claims that were sent and not answered. PostgreSQL may have granted them. In this case the worker holds runs without
+//! knowing it. When their leases run out, each run costs its job an attempt and a crash. So when PostgreSQL answers
 //! again, the worker asks which runs it holds, and releases those that it does not know.
 //!
-//! Claims and this question exclude each other, because a run is unknown between its claim and the answer to the claim.
+//! Claims and this question never run at the same time, because the worker does not know a run between its claim and
+//! the answer to the claim.
 
 use crate::{jitter::Waits, settled_hints::give_back, worker_state::WorkerState};
 use leasehold_core::{FinishedRun, JobId, QueueName, Settle, Settled};
@@ -15,11 +16,11 @@ use std::{
 use tokio::time::sleep;
 
 /// The times of the checks after PostgreSQL has answered again. There are several checks, because the server may still
-/// execute a statement whose connection is gone. A run that is granted after the last check expires, as the runs of a
-/// dead worker do.
+/// execute a statement whose connection is closed. If a run is granted after the last check, its lease expires, like
+/// the leases of a dead worker.
 const LOOKS_AFTER: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(4)];
 
-/// A claim was not answered: finds out its result, beside all other work.
+/// Finds out the result of a claim that was not answered, in parallel with all other work.
 pub(crate) fn reconcile_unanswered(state: &Arc<WorkerState>) {
     if state.unanswered.count.fetch_add(1, Ordering::AcqRel) == 0 {
         let state_there = Arc::clone(state);
@@ -37,7 +38,7 @@ async fn reconcile_until_none_is_left(state: &WorkerState) {
                 break;
             }
         }
-        // Claims that became unanswered meanwhile are checked too.
+        // Claims that became unanswered during the check are checked too.
         let done = state.unanswered.count.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Acquire);
         if done.is_ok() || state.stopping.is_cancelled() {
             return;
@@ -78,7 +79,7 @@ async fn pause(state: &WorkerState, time: Duration) {
 async fn give_back_unknown(state: &WorkerState) -> Result<bool, Error> {
     let unknown: Vec<Lease> = {
         let _nobody_claims = state.unanswered.claiming.write().await;
-        // Read the known runs before the question: a run that ends meanwhile was known.
+        // Read the known runs before the question: then a run that ends during the question still counts as known.
         let known = state.runs.fences();
         let held = state.store.held(state.id).await?;
         held.into_iter().filter(|run| !known.contains(&run.fence())).collect()

@@ -1,4 +1,4 @@
-//! What a worker does, for observers outside of the worker: its counters, its slots and its pulse.
+//! The counters, slots and pulse of a worker, for observers outside of the worker.
 
 use crate::{
     counters::Tally,
@@ -15,7 +15,7 @@ pub struct Watch(Arc<WorkerState>);
 /// The slots of one queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Slots {
-    /// Jobs that may run at once.
+    /// Jobs that may run at the same time.
     pub all: usize,
     /// Free slots.
     pub free: usize,
@@ -32,7 +32,7 @@ impl Watch {
         Self(state)
     }
 
-    /// What the worker has done so far.
+    /// The counters of the worker.
     #[must_use]
     pub fn tally(&self) -> Tally {
         self.0.counters.tally()

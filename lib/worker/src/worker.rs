@@ -41,7 +41,7 @@ impl Worker {
     }
 
     /// Takes the jitter of waits and retries from this seed, so that a test can repeat a run exactly. Call this before
-    /// anybody watches the worker.
+    /// [`Worker::watch`].
     #[must_use]
     pub fn seeded(mut self, seed: u64) -> Self {
         if let Some(state) = Arc::get_mut(&mut self.state) {
@@ -63,7 +63,7 @@ impl Worker {
     }
 
     /// Runs until `stop` is cancelled. Then lets handlers finish during the grace, releases the other jobs, and returns
-    /// what the worker did. `stop_now` skips the grace (a second signal).
+    /// the counters of the worker. `stop_now` skips the grace (a second signal).
     pub async fn run(self, stop: CancellationToken, stop_now: CancellationToken) -> Tally {
         let running = Running::start(self.state, self.ended);
         tokio::select! {
@@ -138,8 +138,8 @@ impl Running {
         }
         state.runs.stop_all();
 
-        // While PostgreSQL is unavailable, the worker keeps results for as long as their leases may be valid, unless a
-        // second signal came.
+        // While PostgreSQL is unavailable, the worker keeps results until their leases must have run out, unless a
+        // second signal comes.
         let patience = tokio::spawn({
             let (give_up, lease) = (self.give_up.clone(), state.settings.lease);
             async move {

@@ -44,7 +44,7 @@ pub(crate) struct WorkerState {
     pub(crate) shortage: Arc<Shortage>,
     /// Clients wait for jobs.
     pub(crate) awaited: Awaited,
-    /// Some run has told something about itself.
+    /// A run has reported progress.
     pub(crate) reports: Arc<Notify>,
     /// Tells runs that end that reports in flight were answered.
     pub(crate) reports_answered: Notify,
@@ -136,7 +136,7 @@ impl WorkerState {
 pub(crate) struct Unanswered {
     /// Read-locked by claims, write-locked by the question which runs are held.
     pub(crate) claiming: RwLock<()>,
-    /// Unanswered claims that nobody has checked yet; above zero, a check is in progress.
+    /// The number of unanswered claims that were not checked yet; above zero, a check is in progress.
     pub(crate) count: AtomicU32,
 }
 

@@ -23,7 +23,7 @@ pub(super) fn check(evidence: &Evidence, findings: &mut Findings) {
                 if callback.state != "succeeded" {
                     findings.lost.push(format!("the callback of {batch} for {event} is {}", callback.state));
                 }
-                // A death is told as soon as it is known, and then without numbers.
+                // The callback for a death is enqueued as soon as the death is known, and then has no numbers.
                 let numbers = (told.succeeded, told.dead, told.cancelled);
                 let is_early = event == "death" && numbers == (None, None, None);
                 if !is_early && numbers != (Some(succeeded), Some(dead), Some(cancelled)) {

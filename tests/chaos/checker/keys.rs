@@ -4,8 +4,8 @@ use super::Findings;
 use crate::evidence::Row;
 use std::collections::BTreeMap;
 
-/// A tolerance. Both times are those of the start of a statement, and a statement takes a moment, or longer on a server
-/// that is stopping or starting. A real violation overlaps for as long as a job waits in the line.
+/// A tolerance. Both times are start times of statements. A statement takes a moment, or longer on a server that is
+/// stopping or starting. In a real violation, two runs overlap for the whole time that a job waits in the line.
 const STATEMENT_MS: i64 = 1_000;
 
 pub(super) fn check(rows: &[Row], findings: &mut Findings) {

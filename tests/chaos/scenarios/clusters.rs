@@ -99,7 +99,7 @@ async fn judge(submitted: &[JobId], postgres: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-/// Submits graphs until told to stop. Returns the accepted computations.
+/// Submits graphs until the test stops it. Returns the accepted computations.
 async fn schedule(nth: usize, scheduler: Scheduler, stop: CancellationToken) -> Result<Vec<JobId>> {
     let paused: QueueName = CLUSTERS[nth].0.parse()?;
     let (mut accepted, mut round) = (Vec::new(), 0_usize);

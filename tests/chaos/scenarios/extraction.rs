@@ -99,7 +99,7 @@ pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
     Ok(())
 }
 
-/// Submits documents until told to stop. Returns how many, and those whose cancel has won.
+/// Submits documents until the test stops it. Returns the number of documents, and the documents whose cancel has won.
 async fn submit(nth: usize, client: Client, pool: PgPool, stop: CancellationToken) -> Result<(usize, BTreeSet<i64>)> {
     let (mut submitted, mut cancelled) = (0_usize, BTreeSet::new());
     while !stop.is_cancelled() {

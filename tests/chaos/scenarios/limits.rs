@@ -38,7 +38,7 @@ pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
     // The higher limit of all clusters must hold always: a lower one ends no run.
     let clusters = (0..CLUSTERS).map(|nth| (format!("cluster-{nth}"), LIMIT));
     let limits: Limits = clusters.chain([("clusters".to_owned(), OF_ALL)]).collect();
-    // Runs that began without a limit go on.
+    // Runs that began without a limit continue.
     let begun = Instant::now();
     while !exceeded(&runs(&mut postgres).await?, &limits).is_empty() {
         ensure!(begun.elapsed() < STEP_TIMEOUT, "the runs from before the limits do not end");

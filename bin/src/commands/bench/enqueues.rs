@@ -12,7 +12,7 @@ use std::{
 };
 use tokio::time::{Instant, sleep};
 
-/// The number of jobs in one bulk enqueue, and the number of bulk enqueues in progress at once.
+/// The number of jobs in one bulk enqueue, and the number of bulk enqueues in progress at the same time.
 const CHUNK: u64 = 500;
 const IN_FLIGHT: usize = 4;
 /// The limit of waiting jobs when the time is given instead of the number: enough that no worker idles, and few enough

@@ -1,4 +1,4 @@
-//! The floor: the reference with which a queue is compared.
+//! The floor: the minimum of work that any queue has, as the reference for comparisons.
 
 use super::{
     Plan,
@@ -11,7 +11,7 @@ use leasehold_bench::{Costs, Floor};
 /// This number of single jobs gives a stable median; more jobs would only take longer.
 const SINGLE_JOBS_MAX: u64 = 300;
 
-/// Measures the whole floor: drain and flow with N jobs, latency with a few. The costs are those of the drain.
+/// Measures the whole floor: drain and flow with N jobs, latency with a few. The costs are the costs of the drain.
 pub(crate) async fn measure(plan: &Plan) -> Result<(Figures, Option<Costs>), Failure> {
     let mut meters = Meters::open(plan, None).await?;
     let floor = open(plan).await?;

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 /// How often a worker reports: rarely enough to cost nothing, often enough for a clock.
 const REPORT_EVERY: Duration = Duration::from_millis(10);
 
-/// What the handler has done since the last report.
+/// The work of the handler since the last report.
 #[derive(Default)]
 struct Seen {
     done: AtomicU64,
@@ -89,7 +89,7 @@ fn report(seen: &Seen) {
 fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
-        // The driver is gone.
+        // The driver has ended.
         std::process::exit(1);
     }
 }

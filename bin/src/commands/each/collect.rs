@@ -13,8 +13,8 @@ use serde_json::value::RawValue;
 use std::{collections::HashMap, time::Duration};
 use tokio::{sync::watch, time::Instant};
 
-/// The number of lines that are asked for at once. Results after the first unfinished line are kept in memory
-/// meanwhile.
+/// The number of lines that are asked for in one call. Results after the first unfinished line are kept in memory
+/// until that line has finished.
 const WINDOW: usize = 1_000;
 /// The delay after a check that found a result. It doubles with each check that found none, up to [`SLOWEST`].
 const FIRST: Duration = Duration::from_millis(20);
@@ -51,14 +51,15 @@ impl<'a> Collector<'a> {
     }
 
     /// Runs until the last line is printed. `sent` says how many lines have a job. `when_quiet` is called when no job
-    /// has finished for a while, with the first job that has not; it returns whether all reasons have been told.
+    /// has finished for a while, with the first job that has not finished; it returns whether all reasons have been
+    /// shown.
     pub(crate) async fn run(
         &mut self,
         mut sent: watch::Receiver<usize>,
         mut when_quiet: impl AsyncFnMut(JobId) -> Result<bool, Failure>,
     ) -> Result<(), Failure> {
         let mut delay = FIRST;
-        // `None` when there is nothing more to tell.
+        // `None` after all reasons for a delay have been shown.
         let mut last_end = Some(Instant::now());
         let mut quiet = QUIET;
         while self.next < self.plan.len() {
@@ -130,7 +131,7 @@ impl<'a> Collector<'a> {
     }
 }
 
-/// A result as the command printed it, without its last line break: a string as it is, any other value as JSON.
+/// A result as the command printed it, without its last line break: a string without quotes, any other value as JSON.
 fn as_line(result: Option<&RawValue>) -> String {
     let Some(result) = result else { return String::new() };
     let text = serde_json::from_str::<String>(result.get()).unwrap_or_else(|_| result.get().to_owned());

@@ -1,4 +1,5 @@
-//! Jobs of `leasehold each` that come to a worker without `--commands`: a command for every kind is not the command of such a job.
+//! Jobs of `leasehold each` that a worker without `--commands` has claimed. The worker must not run its own command `*=…` for
+//! such a job, because each job of `leasehold each` has its own command.
 
 use super::plan::KIND;
 use leasehold_core::{Backoff, Outcome};
@@ -14,7 +15,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// The command for every kind, but not for jobs of `leasehold each`.
 pub(crate) struct ButNotOfEach(pub(crate) Exec);
 
-/// What such a job carries.
+/// The payload of such a job.
 #[derive(Deserialize)]
 struct Payload {
     #[serde(rename = "argv")]

@@ -1,5 +1,5 @@
 //! Turns input lines into jobs. The id of a job is computed from the batch, the line, and how often the same line came
-//! before. So the same batch always means the same jobs, whoever runs it and whenever.
+//! before. So the same batch always means the same jobs, no matter who runs it and when.
 
 use crate::{failure::Failure, lines::Lines};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -119,8 +119,8 @@ impl Plan {
         Ok(job)
     }
 
-    /// The job of a line as it is enqueued at this time: its place in the line is that of its input line. So the jobs begin in
-    /// the order of the input, and behind all jobs that waited before.
+    /// The job of an input line, if it is enqueued at this time. The jobs have the order of their input lines. So they begin
+    /// in the order of the input, and behind all jobs that waited before.
     pub(crate) fn job_at(&self, nth: usize, now: DateTime<Utc>) -> Result<NewJob, Failure> {
         let behind = TimeDelta::microseconds(i64::try_from(self.len() - nth).unwrap_or(i64::MAX));
         Ok(self.job(nth)?.with(|job| job.run_at = now.checked_sub_signed(behind)))

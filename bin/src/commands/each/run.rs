@@ -141,7 +141,7 @@ async fn ended_by_itself(local: Option<&Local>) {
     }
 }
 
-/// The reasons that the user was told why no job finishes.
+/// The shown reasons why no job finishes.
 #[derive(Default)]
 struct Told {
     paused: bool,
@@ -150,7 +150,7 @@ struct Told {
 
 impl Told {
     /// Called when no job finishes: prints the reason, if it is known and new. Returns whether all reasons have been
-    /// told.
+    /// shown.
     async fn why_nothing_finishes(&mut self, plan: &Plan, first: JobId, store: &Store, context: &Context) -> bool {
         if !self.paused
             && let Ok(settings) = store.queue_settings(plan.queue()).await
@@ -181,7 +181,7 @@ async fn is_declined(first: JobId, store: &Store) -> bool {
     job.trail.last().is_some_and(|last| last.note.as_deref() == Some(DECLINED))
 }
 
-/// Whether a worker runs commands of the queue; `None` when nobody can say.
+/// Whether a worker runs commands of the queue; `None` when this is unknown.
 async fn is_served(plan: &Plan, context: &Context) -> Option<bool> {
     let workers = context.handoff().await.ok()?.workers().await.ok()?;
     Some(workers.iter().any(|worker| {

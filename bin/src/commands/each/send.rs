@@ -39,7 +39,7 @@ pub(crate) async fn send(
     Ok(())
 }
 
-/// Why jobs were refused. A sealed batch takes no new lines, so to send them again is in vain.
+/// Why jobs were refused. A sealed batch takes no new lines, so another attempt would be useless.
 async fn refused(plan: &Plan, error: &Error, client: &Client, context: &Context) -> Failure {
     let failure = context.failure(error);
     let Some(name) = plan.batch() else { return failure };

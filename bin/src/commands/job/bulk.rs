@@ -1,4 +1,4 @@
-//! Changes all jobs of a filter, with progress. A signal stops the work after the current page, and what is done stays done.
+//! Changes all jobs of a filter, with progress. A signal stops the work after the current page, and finished changes stay.
 
 use super::{pace::Pace, rate::Rate};
 use crate::{
@@ -21,7 +21,7 @@ pub(super) struct Order {
     pub(super) filter: BulkFilter,
     pub(super) dry_run: bool,
     pub(super) yes: bool,
-    /// At most so many jobs in a time.
+    /// The rate: at most a number of jobs in a time.
     pub(super) rate: Option<Rate>,
 }
 
@@ -56,7 +56,7 @@ pub(super) async fn run(order: Order, context: &Context) -> Result<ExitCode, Fai
     work(&client, &mut bulk, &action, rate, total, context).await
 }
 
-/// What the audit says about a change of many jobs.
+/// The text in the audit for a change of many jobs.
 fn noted(action: &BulkAction, filter: &BulkFilter) -> Value {
     let (priority, to) = match action {
         BulkAction::Place(place) => (place.priority(), place.queue()),

@@ -41,7 +41,7 @@ async fn by_id(ids: &[JobId], context: &Context) -> Result<ExitCode, Failure> {
     let mut failed = false;
     let mut unchanged = Vec::new();
     for id in ids {
-        // One by one: a job that somebody has locked keeps none of the others, and each answer is shown.
+        // The jobs are cancelled one by one: a locked job does not block the other jobs, and each answer is shown.
         let answer = match client.cancel(&[*id]).await {
             Ok(answers) => answers.into_iter().next(),
             Err(leasehold::Error::Store(error)) if error.may_be_locked() => {

@@ -1,4 +1,4 @@
-//! Keeps a rate: waits after each step until as many jobs as were begun are due.
+//! Keeps a rate: after each step, waits until the rate allows as many jobs as have been started.
 
 use super::rate::Rate;
 use tokio::time::{Instant, sleep_until};

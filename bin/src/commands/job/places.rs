@@ -1,4 +1,4 @@
-//! What the commands that change the place of jobs answer about each id.
+//! The answer for each id, from the commands that change the place of jobs.
 
 use super::ids::{finish, no_such_job};
 use crate::{context::Context, failure::Failure, output};
@@ -6,7 +6,7 @@ use leasehold::{JobId, Placed, State};
 use serde_json::json;
 use std::process::ExitCode;
 
-/// Prints one line for each id. `place` describes what a changed job has now.
+/// Prints one line for each id. `place` describes the new place of a changed job.
 pub(super) fn print(ids: &[JobId], answers: &[Placed], place: &str, context: &Context) -> Result<ExitCode, Failure> {
     let mut failed = false;
     let mut missing = Vec::new();

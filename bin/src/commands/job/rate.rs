@@ -2,14 +2,14 @@
 
 use std::{str::FromStr, time::Duration};
 
-/// So many jobs in a time.
+/// A number of jobs in a time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Rate {
     per_second: f64,
 }
 
 impl Rate {
-    /// The time in which so many jobs may be begun.
+    /// The time in which this number of jobs may be begun.
     pub(super) fn time_for(self, jobs: u64) -> Duration {
         #[expect(clippy::cast_precision_loss, reason = "far fewer jobs than 2^52")]
         let jobs = jobs as f64;

@@ -1,4 +1,5 @@
-//! `leasehold job watch`: one job as it lives. Prints what has changed since the last look.
+//! `leasehold job watch`: follows one job until it ends. It reads the job again and again, and prints the changes
+//! since the last read.
 
 use super::ids::existing;
 use crate::{
@@ -24,7 +25,7 @@ pub(crate) struct Args {
     id: JobId,
 }
 
-/// The time between two looks. A worker writes progress twice a second at most.
+/// The time between two reads. A worker writes progress at most twice a second.
 const PAUSE: Duration = Duration::from_millis(250);
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
     let stop = signals::listen()?;
@@ -46,14 +47,14 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Fail
         tokio::select! {
             biased;
             () = stop.soon.cancelled() => return Err(Failure::new("stopped watching; the job continues")),
-            // The next look shows the end.
+            // The next read shows the end.
             ended = &mut finished => drop(ended.map_err(|error| context.failure(&error))?),
             () = tokio::time::sleep(PAUSE) => {}
         }
     }
 }
 
-/// What was shown already.
+/// The state that was already shown.
 #[derive(Default)]
 struct Seen {
     state: Option<(State, Epoch)>,
@@ -104,7 +105,7 @@ impl PartialEq for Text<'_> {
 }
 
 impl Seen {
-    /// What has changed since the last look.
+    /// The changes since the last read.
     fn changes<'a>(&mut self, job: &'a JobRecord) -> Vec<Change<'a>> {
         let mut changes = Vec::new();
         // The trail keeps its newest entries, so the last entry that was shown can have any place, or none.

@@ -1,4 +1,4 @@
-//! `leasehold queue scale`: how many slots a queue could use, and how many workers these are.
+//! `leasehold queue scale`: how many slots a queue could use, and how many workers this needs.
 
 use crate::{
     context::Context,

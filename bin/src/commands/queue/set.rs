@@ -1,4 +1,4 @@
-//! `leasehold queue set` and `leasehold queue show`: what an operator says about a queue.
+//! `leasehold queue set` and `leasehold queue show`: the settings of a queue.
 
 use crate::{
     context::Context,

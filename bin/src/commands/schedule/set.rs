@@ -88,7 +88,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         (Some(cron), _) => Timing::Cron { cron, timezone: args.timezone.unwrap_or_else(|| "UTC".to_owned()) },
         (None, every) => Timing::Every(every.unwrap_or_default()),
     };
-    // The job of a schedule has no id and no time of its own.
+    // The job of a schedule has no fixed id and no fixed time.
     let job = job_flags::from_flags(&JobFlags {
         kind: Some(args.kind),
         queue: args.queue,

@@ -1,5 +1,5 @@
-//! Listens to the reports of the kernel (inotify on Linux) about the folder. A report only says where to look: a lost report
-//! costs time, because the next scan finds the file.
+//! Listens to the reports of the kernel (inotify on Linux) about the folder. A report only says that a file may have
+//! changed. A lost report only costs time, because the next scan finds the file.
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::{
@@ -23,7 +23,7 @@ pub(crate) struct Reported {
 #[derive(Default)]
 pub(crate) struct Changes {
     shared: Arc<Shared>,
-    /// Which folder the kernel reports about, as device and number.
+    /// The folder that the kernel reports about, as device and number.
     of: Option<(u64, u64)>,
     watcher: Option<RecommendedWatcher>,
 }
@@ -40,7 +40,7 @@ impl Changes {
         self.of == Some(identity)
     }
 
-    /// Begins to listen. `identity` is that of the folder.
+    /// Begins to listen. `identity` is the identity of the folder.
     pub(crate) fn listen(&mut self, folder: &Path, identity: (u64, u64)) -> notify::Result<()> {
         self.of = None;
         self.watcher = None;
@@ -68,7 +68,7 @@ impl Shared {
     fn take(&self, folder: &Path, event: notify::Result<notify::Event>) {
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            // Somebody only read a file, or the watcher itself read the folder.
+            // A program only read a file, or the watcher itself read the folder.
             Ok(event) if matches!(event.kind, EventKind::Access(_)) && !event.need_rescan() => return,
             Ok(event) => {
                 reported.all |= event.need_rescan();

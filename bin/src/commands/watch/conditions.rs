@@ -1,4 +1,4 @@
-//! What is wrong now. The log says when a condition begins and when it ends, once each.
+//! The current problems. The log says when a condition begins and when it ends, once each.
 
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;

@@ -1,4 +1,4 @@
-//! What a watcher has done since its start.
+//! The counters of a watcher since its start.
 
 use serde::Serialize;
 

@@ -1,7 +1,7 @@
 //! One version of a file, and the job that belongs to it.
 //!
 //! The id of a job follows from the name, the size and the time of the last write. Another file can have all three, for example if
-//! its producer sets the time. [`Identity`] tells the two apart.
+//! its producer sets the time. [`Identity`] distinguishes the two files.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -33,8 +33,8 @@ impl Version {
     }
 
     /// The id of the job: a UUIDv7 with the time of the last write, so that the jobs of one scan begin in the order in which
-    /// their files were written. The other bits are a hash of the path, the size and the time. `other` is there if another file with
-    /// all of these had the job of this id: then the hash has the identity of this file too.
+    /// their files were written. The other bits are a hash of the path, the size and the time. If another file with the same
+    /// path, size and time already had the job of this id, `other` is the identity of this file, and the hash contains it too.
     pub(crate) fn job_id(self, folder: &Path, name: &OsStr, other: Option<Identity>) -> JobId {
         let mut hash = Sha256::new();
         hash.update(b"leasehold watch 1");
@@ -85,7 +85,7 @@ impl Version {
     }
 }
 
-/// What tells a file from another file with the same name, size and time of the last write.
+/// Distinguishes a file from another file with the same name, size and time of the last write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     /// When the file came into the file system. A program cannot set this time. `None`: the file system does not know.
@@ -105,13 +105,13 @@ impl Identity {
         }
     }
 
-    /// Whether this file came after the file of a job that has ended. `payload` and `finished_at` are those of the job.
+    /// Whether this file came after the file of a job that has ended. `payload` and `finished_at` belong to the job.
     ///
     /// Three things must be true, so that a file whose job has ended and that was not moved yet is only moved:
     ///
     /// - The file was changed after the end of the job: it was made, or got its name, after the end.
-    /// - It was changed after its job was made. The first comparison is wrong if the clock of the database is behind that of the
-    ///   file system; this one knows only the clock of the file system.
+    /// - It was changed after its job was made. The first comparison is wrong if the clock of the database is behind the clock of
+    ///   the file system; this one uses only the clock of the file system.
     /// - It was created at another time. The first two are true if somebody has changed the rights or the owner of the old file, for
     ///   example because the rights did not allow the move.
     pub(crate) fn came_after(&self, payload: &RawValue, finished_at: DateTime<Utc>) -> bool {
@@ -122,7 +122,7 @@ impl Identity {
     }
 }
 
-/// What a payload says about the identity of the file. Jobs of earlier versions say nothing.
+/// The identity of the file, from a payload. Jobs of earlier versions say nothing.
 #[derive(Default, Deserialize)]
 struct Recorded {
     changed: Option<String>,
@@ -138,12 +138,12 @@ fn text(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Nanos, true)
 }
 
-/// What the handler gets. JSON is text, and a name of a file is bytes: see `path_base64`.
+/// The payload that the handler gets. JSON is text, and a name of a file is bytes: see `path_base64`.
 #[derive(Serialize)]
 struct Payload {
     /// The absolute path. A byte that is no UTF-8 is shown as U+FFFD.
     path: String,
-    /// The exact bytes of the path in base64. Only there if `path` is not exact.
+    /// The exact bytes of the path in base64. Present only if `path` is not exact.
     #[serde(skip_serializing_if = "Option::is_none")]
     path_base64: Option<String>,
     name: String,
@@ -234,7 +234,7 @@ mod tests {
         assert!(!identity(Some(1), 10).came_after(&old, end), "the file itself");
         assert!(!identity(Some(1), 102).came_after(&old, end), "the rights of the file were changed after the end");
         assert!(!identity(Some(50), 60).came_after(&old, end), "it came while the job ran");
-        // The clock of the database is behind: by it, the job ended before the file was there.
+        // The clock of the database is behind: by this clock, the job ended before the file existed.
         assert!(!identity(None, 110).came_after(&of(Some(identity(None, 110))), end));
         // File systems without the time of creation, and jobs of earlier versions.
         assert!(identity(None, 102).came_after(&of(Some(identity(None, 10))), end));

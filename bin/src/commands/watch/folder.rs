@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where files of finished jobs go: a folder in the watched folder.
+/// A shelf: a folder in the watched folder for files of finished jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Shelf {
     /// Their jobs succeeded.
@@ -66,7 +66,7 @@ impl Folder {
         &self.path
     }
 
-    /// What stands in the way of a shelf: something that is no folder has its name.
+    /// The shelf that cannot be made, because a file that is no folder has its name.
     pub(crate) fn blocked_shelf(&self) -> Option<Shelf> {
         let is_blocked = |shelf: &Shelf| fs::metadata(self.path.join(shelf.name())).is_ok_and(|there| !there.is_dir());
         Shelf::ALL.into_iter().find(is_blocked)
@@ -78,7 +78,7 @@ impl Folder {
         Ok((metadata.dev(), metadata.ino()))
     }
 
-    /// All files that match the pattern. A file that vanishes meanwhile is left out.
+    /// All files that match the pattern. A file that vanishes during the scan is left out.
     pub(crate) fn scan(&self) -> io::Result<Vec<(OsString, Version)>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.path)? {
@@ -99,7 +99,7 @@ impl Folder {
         Ok(file_at(&self.path.join(name))?.map(|(version, _)| version))
     }
 
-    /// What tells this version of the file from another file. `None` if the name has another version, or no file, by now.
+    /// Distinguishes this version of the file from another file. `None` if the name has another version, or no file, by now.
     pub(crate) fn identify(&self, name: &OsStr, version: Version) -> Option<Identity> {
         let (now, identity) = file_at(&self.path.join(name)).ok()??;
         (now == version).then_some(identity)
@@ -146,7 +146,8 @@ impl Folder {
             _ => {}
         }
         let Some(to) = move_to_free_name(&from, &folder, name, number)? else { return Ok(Moved::Gone) };
-        // The producer may have replaced the file between the look and the move. The new version must get its own job.
+        // The producer may have replaced the file after it was read and before it was moved. The new version must get its own
+        // job.
         match file_at(&to)? {
             Some((moved, identity)) if moved != version || identity.number != number => {
                 move_to_free_name(&to, &self.path, name, identity.number)?;
@@ -267,7 +268,7 @@ mod tests {
         assert_eq!(folder.shelve(OsStr::new("a"), old, None, Shelf::Failed).expect("looked"), Moved::Gone);
     }
 
-    /// Its size and its time are those of the old file.
+    /// It has the size and the time of the old file.
     #[test]
     fn another_file_of_the_same_version_stays() {
         let (_temporary, folder) = folder();

@@ -4,7 +4,7 @@
 //! [`tracker`] knows the state of each file, without a clock and without a server. [`run`] connects them with the stores.
 //!
 //! Nothing is kept on disk except the files themselves. After a crash the watcher reads the folder again, and computes the same
-//! ids: so a file has one job, however often and by however many watchers it is seen.
+//! ids: so a file has one job, no matter how often it is seen and by how many watchers.
 
 mod changes;
 mod conditions;

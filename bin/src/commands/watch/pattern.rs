@@ -1,4 +1,4 @@
-//! A pattern for names of files, as a shell has it: `*` is any text, `?` is any one byte.
+//! A pattern for names of files, in the syntax of a shell: `*` matches any text, `?` matches any single byte.
 
 /// A pattern. It is matched byte by byte, because a name need not be text.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -29,7 +29,7 @@ enum Stage {
     Ready,
     /// The job is live.
     Waiting(JobId),
-    /// The job has ended. The file is to be moved.
+    /// The job has ended. The file must be moved.
     Ended(Shelf),
 }
 
@@ -39,7 +39,7 @@ struct File {
     stage: Stage,
     /// The identity when the job was made; `None` before that.
     identity: Option<Identity>,
-    /// The job of the usual id is that of another file, which had the same version. This file needs another id.
+    /// The job with the usual id belongs to another file, which had the same version. This file needs another id.
     is_other: bool,
 }
 
@@ -72,7 +72,7 @@ pub(crate) struct ToMove {
 #[derive(Debug, Default)]
 pub(crate) struct Tracker {
     files: HashMap<OsString, File>,
-    /// The names of the files whose jobs are live. A page of them is asked for at once.
+    /// The names of the files whose jobs are live. One call asks for a page of them.
     waiting: BTreeMap<JobId, OsString>,
     /// The last id of the page that was asked for before.
     asked: Option<JobId>,
@@ -80,8 +80,8 @@ pub(crate) struct Tracker {
 }
 
 impl Tracker {
-    /// Notes what a file is now; `None` if it is gone. `is_shelved` says whether another watcher has moved this version.
-    /// Returns whether the file is new or changed.
+    /// Notes the current version of a file; `None` if it no longer exists. `is_shelved` says whether another watcher
+    /// has moved this version. Returns whether the file is new or changed.
     pub(crate) fn note(
         &mut self,
         name: &OsStr,
@@ -175,7 +175,7 @@ impl Tracker {
         ready.into_iter().map(told).collect()
     }
 
-    /// Notes that the job of the usual id is that of another file. The next job of this file gets an id of its own.
+    /// Notes that the job with the usual id belongs to another file. The next job of this file gets another id.
     pub(crate) fn is_other(&mut self, name: &OsStr, identity: Identity) {
         if let Some(file) = self.files.get_mut(name) {
             file.identity = Some(identity);

@@ -33,7 +33,7 @@ const LOOK_MAX: Duration = Duration::from_secs(2);
 /// How long a call may take until the user is told that the files wait. A call is repeated for several times as long.
 const CALL_IS_SLOW: Duration = Duration::from_secs(3);
 
-/// What a job is made of, beside its file.
+/// The parts of a job besides its file.
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
     pub(crate) queue: QueueName,
@@ -83,7 +83,7 @@ impl<'a> Watcher<'a> {
         }
     }
 
-    /// What was done so far.
+    /// The work so far.
     pub(crate) const fn counts(&self) -> Counts {
         self.tracker.counts
     }
@@ -107,7 +107,7 @@ impl<'a> Watcher<'a> {
         }
     }
 
-    /// When something is to be done even if nothing is reported.
+    /// When there is work even if the kernel reports nothing.
     fn next_round(&self) -> Instant {
         let retries = [Part::Folder, Part::Database, Part::Moves].map(|part| self.conditions.next_try(part));
         let look = self.tracker.waits().then_some(self.next_look);
@@ -118,7 +118,7 @@ impl<'a> Watcher<'a> {
     fn look_at_folder(&mut self) {
         let reported = self.changes.take();
         if !self.conditions.may_try(Part::Folder) {
-            // The next attempt is a scan, which finds what was reported now.
+            // The next attempt is a scan, which finds the files that were reported now.
             return;
         }
         let looked = if reported.all || self.next_scan <= Instant::now() {
@@ -132,7 +132,7 @@ impl<'a> Watcher<'a> {
             Err(error) => {
                 let path = self.folder.path().display();
                 self.conditions.failed(Part::Folder, || format!("the folder {path} cannot be read: {error}"));
-                // What was reported and could not be read is found by a scan.
+                // A scan finds the files that were reported and could not be read.
                 self.next_scan = self.conditions.next_try(Part::Folder).unwrap_or(self.next_scan);
             }
         }
@@ -245,7 +245,7 @@ impl<'a> Watcher<'a> {
         }
     }
 
-    /// The identity of a file whose job is that of another file: the job had ended before this file came.
+    /// The identity of a file whose job belongs to another file: the job had ended before this file came.
     async fn other_than_that_of(
         &self,
         file: &Ready,
@@ -343,7 +343,7 @@ impl<'a> Watcher<'a> {
     }
 }
 
-/// Waits for a call of PostgreSQL. Tells the user if the call is slow, and goes on waiting.
+/// Waits for a call of PostgreSQL. If the call is slow, tells the user and continues to wait.
 async fn told_if_slow<T>(conditions: &mut Conditions, call: impl Future<Output = T>) -> T {
     let mut call = std::pin::pin!(call);
     if let Ok(answer) = tokio::time::timeout(CALL_IS_SLOW, &mut call).await {

@@ -1,7 +1,7 @@
-"""Leasehold: durable jobs over HTTP. A client, typed jobs, and a worker, with the standard library alone.
+"""Leasehold: durable jobs over HTTP. A client, typed jobs, and a worker. The package needs only the standard library.
 
-`Client` and `AsyncClient` enqueue jobs and look at them. `App` makes functions kinds of jobs. `python -m leasehold worker module:app`
-runs them. `leasehold.testing` is a server in memory for unit tests.
+`Client` and `AsyncClient` enqueue jobs and read them. `App` turns functions into kinds of jobs. `python -m leasehold
+worker module:app` runs them. `leasehold.testing` is a server in memory for unit tests.
 """
 
 from .aio import AsyncClient

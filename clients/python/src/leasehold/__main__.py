@@ -21,7 +21,7 @@ def _queue(text: str) -> tuple[str, int]:
 
 
 def _seconds(text: str) -> float:
-    """A number of seconds, for argparse, which names the flag of a bad one."""
+    """A number of seconds, for argparse. The error of argparse for a bad number names the flag."""
     seconds = float(text)
     if not 0 <= seconds <= 10_000_000:
         raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 0 to 10,000,000")
@@ -82,5 +82,5 @@ if __name__ == "__main__":
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    # A handler that does not stop is a thread that nobody can end. It must not keep the process.
+    # A handler that does not stop is a thread that cannot be ended. It must not keep the process.
     os._exit(code)

@@ -1,4 +1,6 @@
-"""Each call of the interface once, for both clients: the request, whether it may be repeated, and how its answer is read."""
+"""Defines each call of the interface once, for both clients: the request, whether it may be repeated, and how its
+answer is read.
+"""
 
 from __future__ import annotations
 
@@ -157,12 +159,12 @@ def retry_job(id: str) -> Call[described.Changed]:
 
 
 def set_priority(id: str, priority: int) -> Call[described.Changed]:
-    """Changes the priority of a job that waits."""
+    """Changes the priority of a waiting job."""
     return Call("set_priority", _json, {"id": id}, body={"priority": priority})
 
 
 def explain_job(id: str) -> Call[dict[str, Any]]:
-    """Why a job is where it is."""
+    """Why a job is in its state, and what it waits for."""
     return Call("explain_job", _json, {"id": id})
 
 
@@ -198,7 +200,7 @@ def purge_queue(queue: str) -> Call[described.Purged]:
 
 
 def set_queue(queue: str, change: described.QueuePatch) -> Call[described.QueueSet]:
-    """Sets what a queue does."""
+    """Changes the settings of a queue."""
     return Call("set_queue", _json, {"queue": queue}, body=change)
 
 
@@ -244,7 +246,7 @@ def show_schedule(name: str) -> Call[dict[str, Any]]:
 def set_schedule(
     name: str, job: NewJob, cron: str | None, every: str | None, timezone: str | None, missed: str | None
 ) -> Call[dict[str, Any]]:
-    """Makes or changes a schedule."""
+    """Creates or changes a schedule."""
     given = {"cron": cron, "every": every, "timezone": timezone, "missed": missed}
     body = {word: value for word, value in given.items() if value is not None}
     return Call("set_schedule", _json, {"name": name}, body={**body, "job": job.words()})
@@ -291,7 +293,9 @@ def seal_batch(name: str, callbacks: described.Callbacks) -> Call[dict[str, Any]
 
 
 def cancel_batch(name: str) -> Call[described.BatchCancelled]:
-    """Cancels the live jobs of a batch. A second request could cancel jobs that have joined in between."""
+    """Cancels the live jobs of a batch. A second request could cancel jobs that were added to the batch in
+    between.
+    """
     return Call("cancel_batch", _json, {"name": name}, repeat=Repeat.UNDONE)
 
 
@@ -309,14 +313,16 @@ def _bulk(
 def change_jobs(
     action: str, filter: described.BulkConditions, priority: int | None, to: str | None
 ) -> Call[described.OperationView]:
-    """Begins a change of all jobs of a filter. A second request could change jobs that have come in between."""
+    """Begins a change of all jobs that match a filter. A second request could change jobs that were enqueued in
+    between.
+    """
     return Call("change_jobs", _json, body=_bulk(action, filter, priority, to, dry_run=False), repeat=Repeat.UNDONE)
 
 
 def count_jobs(
     action: str, filter: described.BulkConditions, priority: int | None, to: str | None
 ) -> Call[described.BulkCounts]:
-    """Counts the jobs that such a change would be made to."""
+    """Counts the jobs that such a change would affect."""
     return Call("change_jobs", _json, body=_bulk(action, filter, priority, to, dry_run=True))
 
 
@@ -351,7 +357,9 @@ def claim(
 
 
 def renew_all(worker: str, runs: Sequence[tuple[str, int]], lease_ms: int) -> Call[tuple[list[described.RenewedRun], bool]]:
-    """Renews leases. Also answers whether the worker is drained; a server that cannot drain workers does not say."""
+    """Renews leases. The answer also says whether the worker is drained; a server that cannot drain workers does not
+    say so.
+    """
     fences: list[described.RunFence] = [{"id": id, "epoch": epoch} for id, epoch in runs]
     body: described.RenewAllRequest = {"worker": worker, "lease_ms": lease_ms, "runs": fences}
 

@@ -1,4 +1,6 @@
-"""What the client, the async client and the server in memory agree on: a request, its answer, and where to send it."""
+"""The types that the client, the async client and the server in memory share: a request, its answer, and the server
+to which it is sent.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ ANSWER_MAX_BYTES: Final = 256 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Request:
-    """A request without its place: the transport knows the server and the token."""
+    """A request without the server and the token: the transport adds both."""
 
     method: str
     path: str
@@ -32,11 +34,13 @@ class Request:
 
 
 class TooLong(str):
-    """The digits of a whole number that has more of them than Python reads (`sys.get_int_max_str_digits`)."""
+    """The digits of a whole number that has more digits than Python reads (`sys.get_int_max_str_digits`)."""
 
 
 def loads(text: bytes) -> Any:
-    """Reads JSON. A number that is too long for Python must not keep the rest from being read: other jobs are in it."""
+    """Reads JSON. A number that is too long for Python must not make the whole answer unreadable, because the answer
+    may contain other jobs.
+    """
     try:
         return json.loads(text)
     except ValueError:
@@ -101,7 +105,7 @@ class Transport(Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """Where the server is, and who asks."""
+    """The address of the server, and the token of the client."""
 
     scheme: str
     host: str
@@ -111,8 +115,8 @@ class Place:
 
     @classmethod
     def of(cls, url: str | None, token: str | None) -> Place:
-        """Reads a URL. What is missing is as the environment says: `LEASEHOLD_URL` (or `LEASEHOLD_API_URL`, which the commands of
-        Leasehold read), and `LEASEHOLD_TOKEN`."""
+        """Reads a URL. Missing values come from the environment: `LEASEHOLD_URL` (or `LEASEHOLD_API_URL`, which the
+        commands of Leasehold read), and `LEASEHOLD_TOKEN`."""
         url = url or os.environ.get("LEASEHOLD_URL") or os.environ.get("LEASEHOLD_API_URL") or DEFAULT_URL
         token = token or os.environ.get("LEASEHOLD_TOKEN") or None
         parts = urlsplit(url)
@@ -167,7 +171,7 @@ def path_of(template: str, names: Mapping[str, object], query: Mapping[str, obje
 
 
 def json_body(value: object) -> bytes:
-    """JSON as bytes. Refuses what JSON does not have, such as NaN and sets."""
+    """JSON as bytes. Refuses values that JSON does not have, such as NaN and sets."""
     try:
         return json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode()
     except (TypeError, ValueError) as error:

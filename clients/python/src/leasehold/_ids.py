@@ -1,4 +1,6 @@
-"""Ids of jobs, made by the client: UUIDv7, in the order in which they are made. So an enqueue can be sent again safely."""
+"""Ids of jobs. The client makes them, so that an enqueue can be sent again safely. They are UUIDv7, in the order in
+which they are made.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ _last = 0
 
 
 def new_id() -> str:
-    """A new UUIDv7. In one process each is greater than the one before: jobs of one request keep their order."""
+    """A new UUIDv7. Within a process, each id is greater than the previous one, so the jobs of a request keep their
+    order.
+    """
     global _last
     with _lock:
         # 48 bits of milliseconds and 12 bits that count within one.

@@ -30,7 +30,7 @@ _UNCLEAR: Final = (errors.Unavailable, errors.OutcomeUnknown, errors.RequestTime
 
 
 def may_repeat(error: errors.LeaseholdError, repeat: Repeat) -> bool:
-    """Whether the request that has failed so may be sent again."""
+    """Whether a request that failed with this error may be sent again."""
     if isinstance(error, errors.ConnectionFailed):
         return repeat is Repeat.ALWAYS or not error.was_sent
     return isinstance(error, _UNDONE) or (repeat is Repeat.ALWAYS and isinstance(error, _UNCLEAR))

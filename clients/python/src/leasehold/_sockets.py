@@ -1,7 +1,7 @@
 """The transport of the sync client: a pool of connections, each used by one thread at a time.
 
-A child process after a `fork` must not use the connections of its parent: both would read the answers of the other. So the child
-forgets them, and makes its own.
+A child process after a `fork` must not use the connections of its parent: both would read the answers of the other.
+So the child drops these connections, and opens new ones.
 """
 
 from __future__ import annotations
@@ -170,7 +170,9 @@ def _read(answer: http.client.HTTPResponse, connection: http.client.HTTPConnecti
 
 
 def _is_closed(used: socket.socket | None) -> bool:
-    """Whether the server has closed an idle connection. Bytes that nobody has asked for count as closed too."""
+    """Whether the server has closed an idle connection. If the server has sent bytes without a request, the
+    connection also counts as closed.
+    """
     if used is None or used.fileno() < 0:
         return True
     poll = select.poll()

@@ -18,7 +18,7 @@ _Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class _Broken(Exception):
-    """The bytes of the server are no answer."""
+    """The server sent bytes that are not an HTTP answer."""
 
 
 class StreamTransport:

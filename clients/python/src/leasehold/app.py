@@ -95,12 +95,14 @@ class JobType(Generic[P, R]):
         on_parent_failure: str | None = None,
         id: str | None = None,
     ) -> JobType[P, R]:
-        """The same kind of job with other words: `resize.options(priority=5).enqueue(path="a.png", width=320)`."""
+        """The same kind of job with other options: `resize.options(priority=5).enqueue(path="a.png", width=320)`."""
         given = {name: value for name, value in locals().items() if name != "self" and value is not None}
         return JobType(self.app, self.function, dataclasses.replace(self.words, **given))
 
     def new(self, *args: P.args, **kwargs: P.kwargs) -> NewJob:
-        """The job for these arguments, checked, and not enqueued: for `enqueue_many`, for a graph, for `run.then`."""
+        """The job for these arguments, checked but not enqueued: for `enqueue_many`, for a graph, or for
+        `run.then`.
+        """
         return dataclasses.replace(self.words, payload=self._encode(args, kwargs))
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
@@ -112,7 +114,7 @@ class JobType(Generic[P, R]):
         return self._handle(await self.app.async_client.enqueue_job(self.new(*args, **kwargs)))
 
     def call(self, run: Run, payload: Any) -> Any:
-        """Calls the handler with a payload of JSON. For an async handler the answer is a coroutine."""
+        """Calls the handler with a payload in JSON. For an async handler this returns a coroutine."""
         args, kwargs = self._decode(payload)
         return self.function(run, *args, **kwargs)
 
@@ -163,7 +165,7 @@ def _read(function: Callable[..., Any]) -> tuple[inspect.Signature, dict[str, Fi
 
 
 class _Decorator(Protocol):
-    """Makes a `JobType` of a function; of an async function, one with the result that is awaited."""
+    """Makes a `JobType` from a function. For an async function, the type has the result of its coroutine."""
 
     @overload
     def __call__(self, function: Callable[Concatenate[Run, P], Coroutine[Any, Any, R]], /) -> JobType[P, R]: ...
@@ -179,7 +181,7 @@ Around = Callable[[Run], AbstractContextManager[Any]]
 class App:
     """The jobs of a program. Producers and workers import the same app.
 
-    `around` is called for each run, and the handler runs inside of the context manager that it returns.
+    `around` is called for each run and returns a context manager, in which the handler runs.
     """
 
     def __init__(
@@ -217,7 +219,7 @@ class App:
     def replace_clients(
         self, client: Client | None, async_client: AsyncClient | None
     ) -> tuple[Client | None, AsyncClient | None]:
-        """Takes other clients, such as those of `leasehold.testing`. Returns the ones before."""
+        """Uses other clients, such as the clients of `leasehold.testing`. Returns the previous ones."""
         before = (self._client, self._async_client)
         self._client, self._async_client = client, async_client
         return before
@@ -235,7 +237,7 @@ class App:
         expires_in: Duration | None = None,
         unique: Mapping[str, Any] | None = None,
     ) -> _Decorator:
-        """Makes a function a kind of job. Its first parameter is `run: Run`; the others are the payload.
+        """Turns a function into a kind of job. Its first parameter is `run: Run`; the others are the payload.
 
         A single parameter that is a dataclass, a `TypedDict` or a model is the whole payload. Otherwise the payload is an object
         with a field for each parameter. Without `kind`, the name of the function is the kind.

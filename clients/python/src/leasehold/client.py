@@ -24,11 +24,11 @@ EnqueuedJobs = list[Enqueued]
 
 
 class Client:
-    """Enqueues jobs, looks at them, changes them.
+    """Enqueues jobs, reads them, and changes them.
 
     `url` is the server, by default `LEASEHOLD_URL` or `http://127.0.0.1:8080`. `token` is a bearer token, by default
     `LEASEHOLD_TOKEN`. A request that fails because of the network or of an unavailable server is sent again for up to
-    `retry_for_s`, if a second request cannot do harm. `timeout_s` bounds one request.
+    `retry_for_s`, if sending it twice does no harm. `timeout_s` is the timeout of one request.
     """
 
     def __init__(
@@ -107,7 +107,9 @@ class Client:
         id: str | None = None,
         idempotency_key: str | None = None,
     ) -> Enqueued:
-        """Enqueues a job. When this returns, the job is accepted and will not be lost. Without a payload it is `{}`."""
+        """Enqueues a job. When this call returns, the job is accepted and will not be lost. Without a payload, the
+        payload is `{}`.
+        """
         job = NewJob(
             kind=kind,
             payload={} if payload is None else payload,
@@ -134,7 +136,9 @@ class Client:
         return self.enqueue_job(job, idempotency_key=idempotency_key)
 
     def enqueue_job(self, job: NewJob, *, idempotency_key: str | None = None) -> Enqueued:
-        """Enqueues a job. The same `idempotency_key` and job again give the same answer for 24 hours."""
+        """Enqueues a job. For 24 hours, another call with the same `idempotency_key` and the same job gives the same
+        answer.
+        """
         return self.do(_calls.enqueue([job], idempotency_key, is_one=True))[0]
 
     def enqueue_many(self, jobs: Sequence[NewJob], *, idempotency_key: str | None = None) -> EnqueuedJobs:
@@ -193,15 +197,15 @@ class Client:
                 raise errors.WaitTimedOut(f"the job {id} is {job.state} after {timeout:g} s")
 
     def cancel(self, id: str) -> Changed:
-        """Cancels a waiting job at once; tells the worker of a running job to stop."""
+        """Cancels a waiting job immediately; tells the worker of a running job to stop."""
         return self.do(_calls.cancel_job(id))
 
     def retry(self, id: str) -> Changed:
-        """Puts a finished job back into the line, or a scheduled job into the line at once."""
+        """Puts a finished job back into the line; moves a scheduled job into the line immediately."""
         return self.do(_calls.retry_job(id))
 
     def set_priority(self, id: str, priority: int) -> Changed:
-        """Changes the priority of a job that waits."""
+        """Changes the priority of a waiting job."""
         return self.do(_calls.set_priority(id, priority))
 
     def explain(self, id: str) -> dict[str, Any]:
@@ -213,13 +217,15 @@ class Client:
     def change_jobs(
         self, action: str, filter: BulkConditions, *, priority: int | None = None, to: str | None = None
     ) -> OperationView:
-        """Begins a change of all jobs that the filter chooses: `cancel`, `retry`, `priority` or `move`. The servers do the work."""
+        """Begins a change of all jobs that match the filter: `cancel`, `retry`, `priority` or `move`. The servers do
+        the work.
+        """
         return self.do(_calls.change_jobs(action, filter, priority, to))
 
     def count_jobs(
         self, action: str, filter: BulkConditions, *, priority: int | None = None, to: str | None = None
     ) -> BulkCounts:
-        """How many jobs such a change would be made to. Changes nothing."""
+        """How many jobs such a change would affect. Changes nothing."""
         return self.do(_calls.count_jobs(action, filter, priority, to))
 
     def operations(self, *, limit: int | None = None) -> Sequence[OperationView]:
@@ -227,11 +233,11 @@ class Client:
         return self.do(_calls.list_operations(limit))
 
     def operation(self, id: str) -> OperationView:
-        """How far a change of many jobs is."""
+        """The progress of a change of many jobs."""
         return self.do(_calls.show_operation(id))
 
     def cancel_operation(self, id: str) -> OperationView:
-        """Stops a change of many jobs. What is done stays done."""
+        """Stops a change of many jobs. Jobs that were changed stay changed."""
         return self.do(_calls.cancel_operation(id))
 
     # Queues
@@ -277,7 +283,7 @@ class Client:
     def set_limit(
         self, key: str, *, running: int | None = None, rate: str | None = None, burst: int | None = None
     ) -> dict[str, Any]:
-        """Limits how many jobs of a key run at once, and how many start in a time, such as `rate="10/s"`."""
+        """Limits how many jobs of a key run at the same time, and how many start in a time, such as `rate="10/s"`."""
         return self.do(_calls.set_limit(key, running, rate, burst))
 
     def remove_limit(self, key: str) -> None:
@@ -313,7 +319,9 @@ class Client:
         on_death: str | None = None,
         queue: str | None = None,
     ) -> dict[str, Any]:
-        """Lets no job join any more, and enqueues jobs of these kinds when the batch has ended, each once."""
+        """Seals a batch: no more jobs can be added. Enqueues jobs of these kinds when the batch has ended, each
+        once.
+        """
         callbacks = callbacks_of(on_success, on_complete, on_death, queue)
         return self.do(_calls.seal_batch(name, callbacks))
 
@@ -346,7 +354,7 @@ class Client:
         return self.do(_calls.set_schedule(name, job, cron, text, timezone, missed))
 
     def pause_schedule(self, name: str) -> dict[str, Any]:
-        """Lets no tick make a job."""
+        """Pauses a schedule: its ticks make no jobs."""
         return self.do(_calls.change_schedule(name, "pause_schedule"))
 
     def resume_schedule(self, name: str) -> dict[str, Any]:
@@ -365,7 +373,7 @@ class Client:
 def callbacks_of(
     on_success: str | None, on_complete: str | None, on_death: str | None, queue: str | None
 ) -> Callbacks:
-    """The callbacks of a batch that are given."""
+    """The callbacks of a batch, without those that are `None`."""
     callbacks: Callbacks = {}
     if on_success is not None:
         callbacks["on_success"] = on_success

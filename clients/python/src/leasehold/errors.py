@@ -1,14 +1,14 @@
 """The exceptions of the package.
 
-The server answers every error in one form with a code of a closed list. Each code has its class, so a program can catch what it
-expects and see everything else::
+All errors of the server have the same form, with a code from a fixed list. Each code has its class, so a program can
+catch the errors that it expects, and all others are raised::
 
     try:
         client.cancel(id)
     except leasehold.NotFound:
         ...
 
-An unknown code of a newer server is a plain `ApiError`.
+A code that this package does not know, from a newer server, raises a plain `ApiError`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Final
 
 
 class LeaseholdError(Exception):
-    """What every exception of this package is."""
+    """The base class of every exception of this package."""
 
 
 class ConfigError(LeaseholdError):
@@ -45,11 +45,11 @@ class ConnectionFailed(LeaseholdError):
 
 
 class WaitTimedOut(LeaseholdError, TimeoutError):
-    """The job or the batch has not ended in time. It continues."""
+    """The job or the batch has not ended within the timeout. It continues."""
 
 
 class JobFailed(LeaseholdError):
-    """The job whose result was wanted has ended without success."""
+    """The job whose result the caller waited for has ended without success."""
 
     def __init__(self, id: str, state: str, error: str | None) -> None:
         super().__init__(f"the job {id} is {state}: {error or 'no error text'}")
@@ -97,25 +97,25 @@ class Malformed(ApiError):
 
 
 class Unauthorized(ApiError):
-    """The server wants a token, and got none or a bad one."""
+    """The server requires a token, and the request had none or an invalid one."""
 
     code_of_class = "unauthorized"
 
 
 class Forbidden(ApiError):
-    """The token does not allow this, or the request is of a web page of another site."""
+    """The token does not allow this call, or the request comes from a web page of another site."""
 
     code_of_class = "forbidden"
 
 
 class NotFound(ApiError):
-    """The path names nothing: there is no such job, batch, limit, schedule."""
+    """The job, batch, limit or schedule of the path does not exist."""
 
     code_of_class = "not_found"
 
 
 class MethodNotAllowed(ApiError):
-    """The path has no such method."""
+    """The path does not support this method."""
 
     code_of_class = "method_not_allowed"
 
@@ -169,7 +169,7 @@ class IdempotencyMismatch(ApiError):
 
 
 class TooManyRequests(ApiError):
-    """Too many requests. The client tries again by itself, for a time."""
+    """Too many requests. The client repeats the request automatically for some time."""
 
     code_of_class = "too_many_requests"
 
@@ -193,7 +193,7 @@ class OutcomeUnknown(ApiError):
 
 
 class Internal(ApiError):
-    """A fault of the server. Its log has the reason under `request_id`."""
+    """A fault of the server. The log of the server has the reason under the `request_id`."""
 
     code_of_class = "internal"
 

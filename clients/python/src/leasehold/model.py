@@ -20,7 +20,7 @@ FINAL_STATES: Final = frozenset({"succeeded", "dead", "cancelled"})
 
 
 def duration_text(value: Duration) -> str:
-    """A length of time as the server reads it."""
+    """A duration in the form that the server reads."""
     if isinstance(value, str):
         return value
     seconds: Any = value.total_seconds() if isinstance(value, timedelta) else value
@@ -32,7 +32,7 @@ def duration_text(value: Duration) -> str:
 
 
 def time_text(value: Time) -> str:
-    """A time as the server reads it."""
+    """A time in the form that the server reads."""
     if isinstance(value, str):
         return value
     if value.tzinfo is None:
@@ -51,7 +51,7 @@ def time_of(text: str | None) -> datetime | None:
 
 @dataclass(frozen=True)
 class NewJob:
-    """A job to be enqueued. The words are those of `leasehold enqueue`; what is `None` is left out."""
+    """A job to be enqueued. It has the same options as `leasehold enqueue`; options that are `None` are not sent."""
 
     kind: str
     payload: Any = field(default_factory=dict[str, Any])
@@ -66,7 +66,7 @@ class NewJob:
     limit_keys: Sequence[str] | None = None
     fair_key: str | None = None
     batch: str | None = None
-    #: The id of a webhook that is told of the end of this job, whatever its filter says. It must exist.
+    #: The id of a webhook that gets the end of this job, whatever its filter is. The webhook must exist.
     webhook: str | None = None
     #: The trace that the job belongs to, as W3C Trace Context 00.
     traceparent: str | None = None
@@ -84,7 +84,7 @@ class NewJob:
     id: str | None = None
 
     def words(self) -> dict[str, Any]:
-        """The job as the server reads it."""
+        """The job in the form that the server reads."""
         words: dict[str, Any] = {"kind": self.kind, "payload": self.payload}
         for name in ("delay", "timeout", "expires_in"):
             value = getattr(self, name)
@@ -142,7 +142,7 @@ class Node:
     after: Sequence[str] = ()
 
     def words(self) -> dict[str, Any]:
-        """The node as the server reads it."""
+        """The node in the form that the server reads."""
         words = {"name": self.name, **self.job.words()}
         return {**words, "after": list(self.after)} if self.after else words
 
@@ -163,7 +163,7 @@ class Enqueued:
 
     @classmethod
     def of(cls, answer: EnqueuedJob, sent: NewJob, is_second: bool, is_own_id: bool) -> Enqueued:
-        """Reads an answer. `is_second`: an earlier try may have made the job, and its answer was lost."""
+        """Reads an answer. `is_second`: an earlier attempt may have made the job, and its answer was lost."""
         inserted = answer["inserted"] or (is_second and is_own_id and answer["id"] == sent.id)
         return cls(answer["id"], inserted, answer["state"], answer["replaced"])
 

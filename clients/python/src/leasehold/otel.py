@@ -1,6 +1,6 @@
 """Spans of OpenTelemetry (extra `otel`): `App(around=[leasehold.otel.spans()])` for runs, `leasehold.otel.traced(client)` for enqueues.
 
-The names are those of the semantic conventions for messaging. No span has a payload, a result, or the text of an error.
+The names follow the semantic conventions for messaging. No span has a payload, a result, or the text of an error.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ def spans(
 ) -> Callable[[Run], AbstractContextManager[trace.Span]]:
     """A span `process {queue}` of the kind CONSUMER around each run.
 
-    It is the root of a trace of its own, and links to the span that enqueued the job. If the provider has `run_ids()`, it also
-    links to the span of the attempt before. The jobs of `run.then` link to the span of the run. An exception sets the status and `error.type`; its text, which often quotes the payload,
-    is a part of the span only with `record_exceptions`.
+    It is the root of a separate trace, and links to the span that enqueued the job. If the provider has `run_ids()`,
+    it also links to the span of the previous attempt. The jobs of `run.then` link to the span of the run. An
+    exception sets the status and `error.type`; its text, which often quotes the payload, is a part of the span only
+    with `record_exceptions`.
     """
     tracer = trace.get_tracer("leasehold", tracer_provider=provider)
 
@@ -69,7 +70,7 @@ def spans(
         finally:
             _next_ids.reset(token)
         context = span.get_span_context()
-        # With other ids, nobody knows the ids of the attempt before.
+        # With other ids, the ids of the previous attempt are unknown.
         if context.trace_id == ids[0] and run.attempt > 1 and run.fence.epoch > 1:
             before = trace.SpanContext(*_ids(run.id, run.fence.epoch - 1), True, context.trace_flags)
             span.add_link(before, {_LINK: "attempt_before"})
@@ -127,8 +128,9 @@ def traced(client: C, provider: trace.TracerProvider | None = None) -> C:
 
 
 def run_ids() -> IdGenerator:
-    """Makes ids of spans, for `TracerProvider(id_generator=run_ids())` of the SDK: for a run those that follow from the run, so that the
-    next attempt can link to it, and random ids for all other spans. A Rust worker computes the same ids."""
+    """Makes ids of spans, for `TracerProvider(id_generator=run_ids())` of the SDK. The ids of the span of a run are
+    computed from the run, so that the next attempt can link to it. All other spans get random ids. A Rust worker
+    computes the same ids."""
     from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
     class RunIds(RandomIdGenerator):

@@ -1,7 +1,8 @@
-"""Payloads and results: from typed values to JSON and back, checked on both sides.
+"""Converts payloads and results between typed values and JSON, with checks in both directions.
 
-A codec is made once for each annotation. It knows what JSON knows, and dataclasses, `TypedDict`s, enums, dates, UUIDs, and the models
-of pydantic and msgspec, if the program has imported them. There is no pickle, and nothing is converted silently: `"3"` is no `int`.
+A codec is made once for each annotation. It supports the types of JSON, dataclasses, `TypedDict`s, enums, dates,
+UUIDs, and the models of pydantic and msgspec if the program has imported them. There is no pickle, and nothing is
+converted silently: `"3"` is no `int`.
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ class Codec:
     is_record: bool = False
 
     def checked(self, value: Any, pointer: str = "") -> Any:
-        """The JSON of a value. The JSON is read back, so that what a worker would refuse is refused here."""
+        """The JSON of a value. The JSON is read back, so that a value that a worker would refuse is refused here."""
         encoded = self.encode(value, pointer)
         self.decode(encoded, pointer)
         return encoded
 
 
 def codec_of(annotation: Any) -> Codec:
-    """The codec of an annotation. Raises `ConfigError` for a type that has no JSON."""
+    """The codec of an annotation. Raises `ConfigError` for a type that cannot become JSON."""
     simple = _SIMPLE.get(annotation)
     if simple is not None:
         return simple
@@ -260,7 +261,9 @@ class Field:
 
 
 def decode_fields(fields: Mapping[str, Field], value: Any, pointer: str) -> dict[str, Any]:
-    """The named values of an object. Every field is known and of its type, and none is missing that must be there."""
+    """The named values of an object. Every field must be known and have its type, and no required field may be
+    missing.
+    """
     if not isinstance(value, dict):
         raise PayloadError(pointer, f"must be an object, not {type(value).__name__}")
     given = typing.cast("dict[str, Any]", value)

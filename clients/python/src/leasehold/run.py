@@ -1,4 +1,4 @@
-"""What a handler knows about its run, and how it says that the run ends otherwise than well."""
+"""The run as its handler sees it, and the exceptions with which a handler ends a run without success."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from .model import Duration, NewJob
 
 
 class Retry(LeaseholdError):
-    """The run has failed: try again, after this time. The attempt is spent. Without `after`, as the job's `retry` says."""
+    """The run has failed: try again after this time. It counts as an attempt. Without `after`, the `retry` of the job
+    decides when.
+    """
 
     def __init__(self, after: Duration | None = None, error: str = "the handler wants to try again") -> None:
         super().__init__(error)
@@ -20,11 +22,11 @@ class Retry(LeaseholdError):
 
 
 class Never(LeaseholdError):
-    """The job can never succeed: it is dead at once."""
+    """The job can never succeed: it is dead immediately."""
 
 
 class Snooze(LeaseholdError):
-    """Not the fault of the job: run it again after this time. The attempt is given back."""
+    """The job is not at fault: run it again after this time. The run does not count as an attempt."""
 
     def __init__(self, after: Duration, reason: str | None = None) -> None:
         super().__init__(reason or "not now")
@@ -32,12 +34,14 @@ class Snooze(LeaseholdError):
 
 
 class Cancelled(LeaseholdError):
-    """The run is to stop: `Run.check` raises this. `Run.why` says why."""
+    """The run must stop: `Run.check` raises this. `Run.why` has the reason."""
 
 
 @dataclass(frozen=True)
 class Fence:
-    """Names one run. Another system can refuse a write whose epoch is lower than one that it has seen."""
+    """Names one run. Another system can refuse a write whose epoch is lower than an epoch that it has already
+    seen.
+    """
 
     id: str
     epoch: int
@@ -78,38 +82,42 @@ class Run:
         self._why: str | None = None
 
     def then(self, job: NewJob) -> None:
-        """Enqueues a job together with the success of this run: in the same transaction, or not at all."""
+        """Enqueues a job when this run succeeds, in the same transaction. If the run does not succeed, there is no
+        such job.
+        """
         if job.traceparent is None:
             job = replace(job, traceparent=self.followers_traceparent)
         self._followers.append(job)
 
     @property
     def followers(self) -> Sequence[NewJob]:
-        """The jobs that `then` was called with."""
+        """The jobs that were passed to `then`."""
         return tuple(self._followers)
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether the handler is to stop. What it returns afterwards is not used, unless it is quicker than the stop."""
+        """Whether the handler must stop. A result that it returns later is ignored, unless it returns before the stop
+        takes effect.
+        """
         return self._stop.is_set()
 
     @property
     def why(self) -> str | None:
-        """Why the handler is to stop: `cancelled`, `timeout`, `lease_lost` or `stopping` (of the worker)."""
+        """Why the handler must stop: `cancelled`, `timeout`, `lease_lost`, or `stopping` if the worker stops."""
         return self._why
 
     def check(self) -> None:
-        """Raises `Cancelled` if the handler is to stop. Call it between the steps of a long handler."""
+        """Raises `Cancelled` if the handler must stop. Call it between the steps of a long handler."""
         if self._stop.is_set():
             raise Cancelled(f"the run is to stop: {self._why}")
 
     def sleep(self, seconds: float) -> None:
-        """Sleeps, but ends at once with `Cancelled` when the handler is to stop."""
+        """Sleeps, but raises `Cancelled` immediately if the handler must stop."""
         self._stop.wait(seconds)
         self.check()
 
     def interrupt(self, why: str) -> None:
-        """Tells the handler to stop. The worker calls this; a unit test may."""
+        """Tells the handler to stop. The worker calls this method; a unit test may call it too."""
         if self._why is None:
             self._why = why
         self._stop.set()

@@ -1,4 +1,4 @@
-//! Who sends a request, and what the caller may do.
+//! The caller of a request, and the rights of the caller.
 
 use crate::{
     api::Api,
@@ -16,7 +16,7 @@ const HEADER: &str = "/headers/authorization";
 /// Who sends a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Caller {
-    /// Any client of a server on a loopback address, as long as there are no tokens.
+    /// Any client of a server on a loopback address, while there are no tokens.
     Anyone,
     /// The holder of a token.
     Token(Arc<Token>),
@@ -105,7 +105,7 @@ impl Caller {
         }
     }
 
-    /// Notes in the audit what the caller is about to change. If that fails, nothing may be changed.
+    /// Notes in the audit the change that the caller will make. If that fails, nothing may be changed.
     pub(crate) async fn note(&self, api: &Api, action: &str, target: &str, detail: Value) -> Result<()> {
         let actor = self.actor();
         Ok(api.store().note_audit(&AuditNote { actor: Some(&actor), action, target, detail }).await?)
@@ -117,7 +117,7 @@ impl FromRequestParts<Api> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self> {
         let caller = parts.extensions.get::<Self>().cloned();
-        // Nobody is allowed anything without the layer.
+        // Without the layer, every request is refused.
         caller.ok_or_else(|| Problem::internal(&"a request has no caller"))
     }
 }

@@ -12,7 +12,7 @@ const SCHEME: &str = "token";
 const ABOUT: &str =
     "A token of `leasehold token create`. A server without tokens listens on loopback addresses only, and needs none.";
 
-/// Adds what tokens mean for each operation.
+/// Adds the scopes and the errors of tokens to each operation.
 pub(crate) fn describe(api: &mut OpenApi) {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(ABOUT)).build();
     api.components.get_or_insert_with(Components::new).add_security_scheme(SCHEME, SecurityScheme::Http(bearer));

@@ -1,9 +1,9 @@
 //! The tokens of the database as this server knows them.
 //!
-//! One statement reads all usable tokens, at most every half second, and only when somebody asks. A snapshot serves for four seconds, so
-//! that a token that is revoked is refused within five. A request whose token is not in the snapshot is not refused before a snapshot
-//! that is newer than the request: a token that has just been made, or rotated, works at once. So requests with random tokens cost
-//! PostgreSQL at most two statements in a second.
+//! One statement reads all usable tokens, at most every half second, and only when somebody asks. A snapshot is used for four
+//! seconds, so that a revoked token is refused within five. If the token of a request is not in the snapshot, the server reads a
+//! snapshot that is newer than the request before it refuses the request. So a token that has just been made or rotated works
+//! immediately. So requests with random tokens cost PostgreSQL at most two statements in a second.
 
 use super::{
     caller::{Caller, Token},
@@ -21,9 +21,9 @@ use std::{
 use subtle::ConstantTimeEq;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// How long a snapshot serves. With the time of the statement, a revoke takes effect within five seconds.
+/// How long a snapshot is used. With the time of the statement, a revoke takes effect within five seconds.
 const FRESH: Duration = Duration::from_secs(4);
-/// How long a request that may be met by old tokens waits for a read.
+/// How long a request waits for a read, if old tokens are good enough for it.
 const OLD_AFTER: Duration = Duration::from_millis(500);
 /// The pause between two reads.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -47,14 +47,14 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     known: Option<Arc<Known>>,
-    /// When the last read failed and with what, if no later one has succeeded.
+    /// The time and the error of the last failed read, if no later read has succeeded.
     failed: Option<(Instant, Problem)>,
 }
 
 /// A snapshot of the tokens.
 #[derive(Debug)]
 struct Known {
-    /// Before the statement was sent.
+    /// The time just before the statement was sent.
     asked_at: Instant,
     are_needed: bool,
     by_id: HashMap<String, Entry>,
@@ -63,7 +63,7 @@ struct Known {
 #[derive(Debug)]
 struct Entry {
     token: Arc<Token>,
-    /// The current secret, and the one before the last rotation, each with its end.
+    /// The current secret, and the secret before the last rotation, each with its end.
     secrets: Vec<(TokenHash, Option<Instant>)>,
 }
 
@@ -94,8 +94,8 @@ impl Entry {
 }
 
 impl Auth {
-    /// Checks tokens for a server that listens on loopback addresses only, or on others too. `rate` is the most requests of a token in a
-    /// second; 0: any number.
+    /// Checks tokens for a server that listens on loopback addresses only, or also on other addresses. `rate` is the most
+    /// requests of a token in a second; 0: any number.
     #[must_use]
     pub fn new(store: Store, is_loopback: bool, rate: u32) -> Self {
         let usage = Usage::new(store.clone());
@@ -111,12 +111,12 @@ impl Auth {
         Ok(self.read().await?.are_needed)
     }
 
-    /// Whether web pages of other sites must be kept away: the server asks for no token, as far as it knows.
+    /// Whether requests of web pages of other sites must be refused, because the server asks for no token, as far as it knows.
     pub(crate) fn is_open(&self) -> bool {
         self.0.is_loopback && !self.state().known.as_ref().is_some_and(|known| known.are_needed)
     }
 
-    /// Who has sent this header `Authorization`. `old_ones_count`: while the tokens cannot be read, those that were read last count.
+    /// The caller with this header `Authorization`. `old_ones_count`: while the tokens cannot be read, the last snapshot counts.
     pub(super) async fn caller(&self, given: Option<&str>, old_ones_count: bool) -> Result<Caller> {
         let known = if old_ones_count { self.known_or_old().await? } else { self.known(None).await? };
         if !known.are_needed {
@@ -148,7 +148,8 @@ impl Auth {
         }
     }
 
-    /// Whether a request that took long is still allowed: its token may have been revoked meanwhile, or the first token made.
+    /// Whether a long request is still allowed: during the request, its token may have been revoked, or the first token may have
+    /// been made.
     pub(crate) async fn check_again(&self, caller: &Caller) -> Result<()> {
         let known = self.known(None).await?;
         let is_allowed = match caller {
@@ -226,7 +227,7 @@ impl Auth {
         Ok(known)
     }
 
-    /// The tokens. A user of the database who may not read what proves them may still serve a server that needs none.
+    /// The tokens. A server that needs no tokens also works with a user of the database who may not read their hashes.
     async fn usable(&self) -> std::result::Result<UsableTokens, leasehold_store::Error> {
         match self.0.store.usable_tokens().await {
             Err(error) if error.is_denied() && self.0.store.tokens(None).await?.is_empty() => {
@@ -251,7 +252,7 @@ fn unauthorized(message: &str) -> Problem {
     Problem::new(Code::Unauthorized, message)
 }
 
-/// Nobody is let in while the tokens cannot be read.
+/// Every request is refused while the tokens cannot be read.
 fn cannot_read(error: &leasehold_store::Error) -> Problem {
     let message = if error.is_denied() {
         "the server's user of PostgreSQL may not read the tokens, so nobody is let in: it needs the role leasehold_api"

@@ -17,14 +17,15 @@ use leasehold_core::Access;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A request that reads and takes longer is checked again before its answer goes out. A request that changes something has done so.
+/// A request that only reads and takes longer is checked again before its answer is sent. For a request that changes something
+/// this would be too late.
 const LONG: Duration = Duration::from_secs(1);
 
 /// Answers 401 without a valid token, 403 if the token lacks the scope, and 429 if it has sent too many requests.
 pub(crate) async fn require(State(auth): State<Auth>, mut request: Request, next: Next) -> Response {
     let needed = match request.extensions().get::<MatchedPath>() {
         Some(path) => needs(request.method().as_str(), path.as_str()),
-        // The path names nothing: 404.
+        // No route has this path: 404.
         None => Needs::Nothing,
     };
     if needed == Needs::Nothing {

@@ -1,4 +1,4 @@
-//! Who may do what over HTTP.
+//! Authentication and scopes: who may do what over HTTP.
 //!
 //! - `layer` is around every request: it finds the caller, and refuses requests for which the caller lacks the scope.
 //! - `routes` is the one table that says which scope each route needs. A route without an entry needs `admin`, and fails a test.
@@ -6,7 +6,7 @@
 //! - `caller` is who sends a request. Handlers ask it about queues that are only in the body or in the row of a job.
 //! - `described` adds the scopes and the errors 401, 403 and 429 to the description of the interface.
 //!
-//! While PostgreSQL is unavailable, nobody is allowed anything: the answer is 503.
+//! While PostgreSQL is unavailable, every request is refused with 503.
 
 mod caller;
 mod described;

@@ -23,7 +23,7 @@ impl Rates {
         Some(refused.wait_time_from(DefaultClock::default().now()))
     }
 
-    /// Forgets the tokens that are not used at the moment.
+    /// Removes the tokens that are not used at the moment.
     pub(super) fn forget_idle(&self) {
         if let Some(rates) = &self.0 {
             rates.retain_recent();

@@ -2,15 +2,15 @@
 
 use leasehold_core::Access;
 
-/// What a request to a route needs.
+/// The scope that a request to a route needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Needs {
     /// No token: the path shows no jobs and changes nothing.
     Nothing,
     /// This access to all queues.
     All(Access),
-    /// `read` for all queues. While PostgreSQL is unavailable, the tokens that were known before count: this is when people need the
-    /// metrics most.
+    /// `read` for all queues. While PostgreSQL is unavailable, the last known tokens count, because operators need the metrics
+    /// most at this time.
     Vitals,
     /// This access to the queue of the path.
     Path(Access),
@@ -21,7 +21,7 @@ pub(super) enum Needs {
 use Access::{Admin, Enqueue, Read, Work};
 use Needs::{All, Each, Nothing, Path, Vitals};
 
-/// The method and the path of each route, as the router has it, and what it needs. `HEAD` needs the same as `GET`.
+/// The method and the path of each route, as the router has it, and the scope that it needs. `HEAD` needs the same as `GET`.
 pub(super) const ROUTES: &[(&str, &str, Needs)] = &[
     ("GET", "/healthz", Nothing),
     ("GET", "/readyz", Nothing),
@@ -95,7 +95,7 @@ pub(super) const ROUTES: &[(&str, &str, Needs)] = &[
     ("POST", "/v1/webhooks/{id}/replay", All(Admin)),
 ];
 
-/// What a request needs. A route that is not in the table, and a method that a path does not have, need `admin`.
+/// The scope that a request needs. A route that is not in the table, and a method that a path does not have, need `admin`.
 pub(super) fn needs(method: &str, path: &str) -> Needs {
     let method = if method == "HEAD" { "GET" } else { method };
     let found = ROUTES.iter().find(|(of_method, of_path, _)| *of_method == method && *of_path == path);

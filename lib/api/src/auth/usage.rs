@@ -8,7 +8,7 @@ use std::{
 };
 use tokio::{sync::mpsc, time::Instant};
 
-/// A little more than the minute that the statement demands.
+/// A little more than the minute that the statement requires.
 const PAUSE: Duration = Duration::from_secs(61);
 /// The most tokens of one statement.
 const AT_ONCE: usize = 100;
@@ -34,11 +34,11 @@ impl Usage {
             return;
         }
         noted.insert(id.to_owned(), Instant::now());
-        // The task that writes ends with the server.
+        // The writing task ends with the server.
         let _ = self.notes.send(id.to_owned());
     }
 
-    /// Forgets tokens that cannot be used any more.
+    /// Removes tokens that cannot be used any more.
     pub(super) fn keep_only(&self, is_kept: impl Fn(&str) -> bool) {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| is_kept(id));
     }
@@ -49,7 +49,7 @@ async fn write(store: Store, mut noted: mpsc::UnboundedReceiver<String>) {
     let mut ids = Vec::new();
     while noted.recv_many(&mut ids, AT_ONCE).await > 0 {
         if let Err(error) = store.note_token_use(&ids).await {
-            // The next use is noted in a minute.
+            // The next note of this token is a minute later.
             tracing::debug!(%error, "the use of a token was not noted");
         }
         ids.clear();

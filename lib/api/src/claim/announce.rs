@@ -1,4 +1,5 @@
-//! Announces the clients of this server in Redis, as workers announce themselves, and hears which of them were drained elsewhere.
+//! Announces the HTTP workers of this server in Redis, as other workers announce themselves, and receives notices that some of
+//! them were drained through another server.
 
 use super::{dispatcher::Shared, workers::HOLDS_FOR};
 use futures_util::future::join_all;
@@ -11,13 +12,13 @@ const DRAINED_EVERY: Duration = Duration::from_secs(1);
 /// How many workers are announced at the same time.
 const ANNOUNCED_AT_ONCE: usize = 32;
 
-/// This server, for people.
+/// The name of this server, for human readers.
 pub(super) fn name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{}:{}", host.trim(), std::process::id())
 }
 
-/// Announces the workers that live, and withdraws the others; at the end all of them.
+/// Announces the live workers, and withdraws dead workers. At the end it withdraws all of them.
 pub(super) async fn announce(shared: Arc<Shared>, head: Arc<dyn WorkerHead>) {
     loop {
         let is_stopping = tokio::select! {
@@ -27,7 +28,7 @@ pub(super) async fn announce(shared: Arc<Shared>, head: Arc<dyn WorkerHead>) {
             () = sleep(DRAINED_EVERY) => false,
         };
         if shared.redis.is_unavailable() {
-            // All of them are announced when Redis is available again, and the announcements of now expire.
+            // All workers are announced when Redis is available again, and the current announcements expire.
             if is_stopping {
                 return;
             }
@@ -50,7 +51,7 @@ pub(super) async fn announce(shared: Arc<Shared>, head: Arc<dyn WorkerHead>) {
     }
 }
 
-/// One record for each set of queues and kinds: what a thousand clients serve is remembered once.
+/// One record for each set of queues and kinds: a thousand clients with the same set need only one record.
 fn that_differ(records: &[WorkerRecord]) -> Vec<WorkerRecord> {
     let mut seen = BTreeSet::new();
     let is_new = |record: &&WorkerRecord| {
@@ -60,7 +61,7 @@ fn that_differ(records: &[WorkerRecord]) -> Vec<WorkerRecord> {
     records.iter().filter(is_new).cloned().collect()
 }
 
-/// A failure is found by the next call to Redis too, and an announcement expires by itself.
+/// A failure needs no handling: the next call to Redis finds it too, and an announcement expires by itself.
 async fn tell_each<'a, T>(records: &'a [WorkerRecord], tell: impl Fn(&'a WorkerRecord) -> T)
 where
     T: Future<Output = std::result::Result<(), leasehold_ports::Error>>,

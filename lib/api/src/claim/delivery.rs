@@ -1,7 +1,7 @@
-//! Tells PostgreSQL which answers were written. If this process dies before it has written an answer, a reaper gives the jobs of the
-//! answer back at once, and they do not wait for the ends of their leases.
+//! Notes in PostgreSQL which answers were written. If this process dies before it has written an answer, a reaper immediately
+//! gives the jobs of the answer back, so that they do not wait for the ends of their leases.
 //!
-//! Nothing here delays an answer, and one statement tells about many of them.
+//! Nothing here delays an answer, and one statement covers many answers.
 
 use super::dispatcher::Shared;
 use leasehold_core::Fence;
@@ -19,7 +19,8 @@ use tokio::{
 
 /// How often answers that take long get more time.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long PostgreSQL is told about an answer. Later, its worker has renewed the leases, or they have run out.
+/// How long the server tries to note an answer in PostgreSQL. After this time, the worker has renewed the leases, or they have
+/// run out.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The most answers of one statement.
 const AT_ONCE: usize = 256;
@@ -54,7 +55,7 @@ impl Deliveries {
         }
     }
 
-    /// The answer is not written any more: its runs are released.
+    /// The answer will not be written: its runs are released.
     pub(super) fn give_up(&self, number: u64) {
         self.open().remove(&number);
     }
@@ -80,8 +81,8 @@ pub(super) async fn tell_deliveries(shared: Arc<Shared>, written: mpsc::Unbounde
     }
 }
 
-/// Tells which answers were written, until an empty message comes. What PostgreSQL cannot be told now, it is told together with the
-/// next answers: a row that another session has locked holds up no other.
+/// Notes which answers were written, until an empty message comes. An answer that cannot be noted now is noted together with the
+/// next answers. So a row that another session has locked does not delay other rows.
 async fn tell_written(shared: &Shared, mut written: mpsc::UnboundedReceiver<Vec<Fence>>) {
     let (mut untold, mut batch): (Vec<(Instant, Fence)>, _) = (Vec::new(), Vec::new());
     let (mut waits, mut is_last) = (Waits::new(20, 1000), false);
@@ -118,8 +119,8 @@ async fn tell_written(shared: &Shared, mut written: mpsc::UnboundedReceiver<Vec<
     }
 }
 
-/// Gives more time to answers that take long. A task of its own: while PostgreSQL cannot be told about an answer that was written,
-/// the others still get their time.
+/// Gives more time to answers that take long. This is a separate task: while a written answer cannot be noted in PostgreSQL, the
+/// other answers still get their time.
 async fn give_more_time(shared: &Shared) {
     loop {
         sleep(LOOK).await;

@@ -1,4 +1,5 @@
-//! What the lanes share, and the tasks beside them: releases of runs whose answers did not arrive, notices, and the health of Redis.
+//! The state that the lanes share, and the other tasks: releases of runs whose answers did not arrive, notices, and the health of
+//! Redis.
 
 use super::{
     announce::{announce, hear_drains, name},
@@ -44,7 +45,7 @@ const LAST_RELEASES: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(crate) struct Dispatcher(Arc<Shared>);
 
-/// What the lanes share.
+/// The state that the lanes share.
 pub(super) struct Shared {
     pub(super) store: Store,
     /// `None` without `redis.url`: claims go to the line.
@@ -55,10 +56,10 @@ pub(super) struct Shared {
     pub(super) unconfirmed: Arc<Unconfirmed>,
     /// The requests of one claim, one after another.
     claims: Turns,
-    /// A worker's runs are recalled and handed over in one turn, and released in another one.
+    /// The runs of a worker are recalled and handed over in one turn, and released in another turn.
     pub(super) handovers: Turns,
     pub(super) workers: Arc<HttpWorkers>,
-    /// The name of this server, for people.
+    /// The name of this server, for human readers.
     pub(super) name: String,
     lanes: Mutex<HashMap<QueueName, Arc<Mailbox>>>,
     waiting: AtomicUsize,
@@ -106,8 +107,8 @@ impl Dispatcher {
         Self(shared)
     }
 
-    /// The jobs of an earlier claim of the same id, if its runs have not ended; else new ones. Waits up to `wait` for a job. The same
-    /// claim at the same time waits for this one, and gets the same jobs.
+    /// The jobs of an earlier claim with the same id, if its runs have not ended; else new jobs. Waits up to `wait` for a job. If
+    /// the same claim is sent at the same time, it waits for this call and gets the same jobs.
     pub(crate) async fn claim(&self, claim: HttpClaim, max_bytes: usize, wait: Duration) -> Result<Claimed> {
         let is_named = claim.is_named;
         let until = Instant::now() + wait;
@@ -137,7 +138,7 @@ impl Dispatcher {
         let answer = match timeout(wait + LANE_PATIENCE, &mut awaited.answer).await {
             Ok(answer) => {
                 awaited.is_answered = true;
-                // Without an answer, the lane has ended with the server.
+                // If there is no answer, the lane has ended with the server.
                 answer.unwrap_or_else(|_| Ok(Claimed::nothing()))
             }
             Err(_) => {
@@ -149,7 +150,7 @@ impl Dispatcher {
             }
         };
         let answer = match answer {
-            // The same claim may have got jobs at another server meanwhile.
+            // The same claim may have got jobs at another server in the meantime.
             Ok(claimed) if is_named && claimed.runs.is_empty() && !self.0.stopping.is_cancelled() => {
                 Ok(self.0.recall(&asked).await?.unwrap_or(claimed))
             }
@@ -161,7 +162,7 @@ impl Dispatcher {
         answer
     }
 
-    /// The worker gets no more jobs: its claims that wait end without a job.
+    /// The worker gets no more jobs: its waiting claims end without a job.
     pub(crate) async fn drain(&self, worker: WorkerId) -> Result<()> {
         self.0.store.drain_http(worker).await?;
         self.0.workers.drain(worker);
@@ -217,7 +218,7 @@ impl Dispatcher {
         self.0.waiting.load(Ordering::Relaxed)
     }
 
-    /// Claims that wait get an empty answer.
+    /// Waiting claims get an empty answer.
     pub(crate) fn stop_waiting(&self) {
         self.0.stopping.cancel();
     }
@@ -225,7 +226,7 @@ impl Dispatcher {
     /// Gives back hints and runs, and waits for that.
     pub(crate) async fn stop(&self) {
         self.0.stopping.cancel();
-        // An empty release says that no other one follows: every connection has ended.
+        // An empty release means that no other release follows: every connection has ended.
         self.0.unconfirmed.end();
         self.0.tasks.close();
         if timeout(LAST_RELEASES, self.0.tasks.wait()).await.is_err() {
@@ -235,7 +236,8 @@ impl Dispatcher {
     }
 }
 
-/// A request that waits for its lane. If its client goes, the lane forgets the claim at once: the same claim may wait for its turn.
+/// A request that waits for its lane. If its client disconnects, the lane forgets the claim immediately: the same claim may wait
+/// for its turn.
 struct AwaitedAnswer {
     answer: oneshot::Receiver<Result<Claimed>>,
     mailbox: Arc<Mailbox>,
@@ -245,7 +247,7 @@ struct AwaitedAnswer {
 impl Drop for AwaitedAnswer {
     fn drop(&mut self) {
         if !self.is_answered {
-            // First, so that the lane finds that the client has gone.
+            // Dropped first, so that the lane notices that the client has disconnected.
             self.answer.close();
             self.mailbox.poke();
         }
@@ -287,21 +289,21 @@ impl Shared {
         Arc::clone(mailbox)
     }
 
-    /// Ready when no other request of this claim is at work.
+    /// Waits until no other request of this claim is running.
     async fn turn_of(&self, claim: &HttpClaim, until: Instant) -> Result<Turn> {
         let key = format!("{} {}", claim.worker.0, claim.claim_id);
         let late = |_| Problem::new(Code::Unavailable, "another request with this claim_id is at work; try again");
         timeout_at(until + TURN_PATIENCE, self.claims.wait(&key)).await.map_err(late)
     }
 
-    /// The runs of an earlier claim of this id, handed over again. No run of the worker is released meanwhile.
+    /// The runs of an earlier claim of this id, handed over again. During this, no run of the worker is released.
     async fn recall(&self, claim: &HttpClaim) -> Result<Option<Claimed>> {
         let _turn = self.handovers.wait(&claim.worker.0.to_string()).await;
         let runs = self.store.recall_http(claim).await?;
         Ok((!runs.is_empty()).then(|| self.handed_over(runs)))
     }
 
-    /// Reads which of these workers are drained. Their claims that wait end.
+    /// Reads which of these workers are drained. Their waiting claims end.
     pub(super) async fn learn_drained(&self, workers: &[WorkerId]) -> Result<()> {
         let drained = self.store.drained_http(workers).await?;
         drained.iter().for_each(|worker| self.workers.drain(*worker));
@@ -315,7 +317,7 @@ impl Shared {
         self.lanes().values().for_each(|mailbox| mailbox.poke());
     }
 
-    /// Whether the lane of this queue may end: nobody has put a claim into its mailbox. A later claim gets a new lane.
+    /// Whether the lane of this queue may end: its mailbox has no new claim. A later claim gets a new lane.
     pub(super) fn may_end(&self, queue: &QueueName, mailbox: &Mailbox) -> bool {
         let mut lanes = self.lanes();
         let may_end = mailbox.is_empty();
@@ -332,7 +334,7 @@ impl Shared {
     }
 
     /// A claim whose outcome is not known: PostgreSQL may have started runs that no client knows. They are released when PostgreSQL
-    /// answers. The same claim waits for that: `turn` is its turn.
+    /// answers. The same claim waits for this: `turn` is its turn.
     pub(super) fn reconcile(self: &Arc<Self>, claim: &HttpClaim, turn: Option<Turn>) {
         let (shared, claim) = (Arc::clone(self), claim.clone());
         self.tasks.spawn(async move {
@@ -348,7 +350,7 @@ impl Shared {
     }
 }
 
-/// Hears notices. Everything that they say is found out in another way too.
+/// Receives notices. The server learns everything that they say in another way too.
 async fn hear(shared: Arc<Shared>, head: Arc<dyn WorkerHead>) {
     let mut notices = head.listen();
     loop {

@@ -13,7 +13,7 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-/// A run that is to be released, and the position of its job in the line.
+/// A run that must be released, and the position of its job in the line.
 #[derive(Clone, Debug)]
 pub(crate) struct Release {
     pub(crate) queue: QueueName,
@@ -21,13 +21,13 @@ pub(crate) struct Release {
     pub(crate) line_at: DateTime<Utc>,
 }
 
-/// What is to become of a run whose answer may not have arrived.
+/// What will happen to a run whose answer may not have arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
-    /// The run is in the answer of this number. A claim that is sent again hands its runs over again, and the end of the connection of
-    /// the earlier answer then says nothing about them.
+    /// The run is in the answer of this number. If the claim is sent again, its runs are in a new answer. Then the end of the
+    /// connection of the earlier answer no longer affects these jobs.
     InAnswer(u64),
-    /// The run is to be released. If the run is handed over again before that, the run stays.
+    /// The run will be released, unless another answer contains it before that.
     Lost,
 }
 
@@ -57,7 +57,7 @@ impl Unconfirmed {
         }
     }
 
-    /// No answer and no release follows.
+    /// Ends this object: no answer and no release follows.
     pub(crate) fn end(&self) {
         self.deliveries.end();
         let _ = self.releases.send(Vec::new());
@@ -72,13 +72,13 @@ impl Unconfirmed {
         self.send(runs);
     }
 
-    /// The runs among these that are still to be released: the client has not named them, and no later answer has them.
+    /// The runs among these that must still be released: the client has not named them, and no later answer has them.
     pub(crate) fn still_lost(&self, runs: &mut Vec<Release>) {
         let fences = self.fences();
         runs.retain(|run| fences.get(&run.fence) == Some(&Fate::Lost));
     }
 
-    /// The runs are released, or they are left to the ends of their leases.
+    /// The runs are released, or their leases will run out.
     pub(crate) fn forget(&self, runs: &[Release]) {
         let mut fences = self.fences();
         for run in runs {
@@ -113,7 +113,7 @@ impl HandedOver {
         Self { number, runs, unconfirmed: Arc::clone(unconfirmed) }
     }
 
-    /// The answer was written to its end. The client may get it, or not.
+    /// The answer was written completely. It is not known whether the client gets it.
     pub(crate) fn written(&self) {
         self.unconfirmed.deliveries.written(self.number);
     }
@@ -130,7 +130,7 @@ impl HandedOver {
         }
     }
 
-    /// The runs that are only in this answer, and that the client has not named. From now on they are lost.
+    /// The runs that are only in this answer, and that the client has not named. From now on they count as lost.
     fn lose(&mut self) -> Vec<Release> {
         let ours = Fate::InAnswer(self.number);
         let mut fences = self.unconfirmed.fences();

@@ -1,8 +1,9 @@
 //! The lane of one queue: takes hints, claims for the clients that wait, and answers them in order of arrival.
 //!
-//! It does what the loop of a worker's queue does (`lib/worker/src/queue_loop.rs`), for many workers at once: N hints wake at most N
-//! clients, and a client that waits has no connection to a store. The take, the parked hints, the sorting of refused hints and the
-//! rules about the front of the head are the same code. `turn` has the ways to claim, `fronts` what is known of each group's front.
+//! It does the same as the loop of a worker's queue (`lib/worker/src/queue_loop.rs`), but for many workers: N hints wake at most
+//! N clients, and a waiting client uses no connection to a store. The take, the parked hints, the sorting of refused hints and
+//! the rules about the front of the head are the same code. `turn` has the ways to claim, `fronts` has the conclusions about
+//! each group's front.
 
 mod fronts;
 mod refused;
@@ -29,7 +30,7 @@ use turn::Turn;
 
 /// How long a lane without claims stays, with its connection: a worker that has finished its jobs claims again.
 const LINGER: Duration = Duration::from_secs(30);
-/// How often a lane looks again for hints that no take and no notice has told about.
+/// How often a lane searches for hints that no take and no notice has reported.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// How long a take that was woken may need to end.
 const WAKING_TAKES: Duration = Duration::from_secs(2);
@@ -51,7 +52,7 @@ impl Mailbox {
         self.news.notify_one();
     }
 
-    /// Wakes the lane: there may be hints that no take is told about.
+    /// Wakes the lane: there may be hints for which no take was woken.
     pub(super) fn poke(&self) {
         self.news.notify_one();
     }
@@ -74,7 +75,7 @@ pub(super) struct Lane {
     parked: Parked,
     /// The kinds that have hints aside, as far as this lane knows. Claims of every kind need the names.
     aside_kinds: Vec<Kind>,
-    /// What the last claims of each group say about the front of the head.
+    /// The conclusions from the last claims of each group about the front of the head.
     fronts: Fronts,
     /// The line is longer than the head: hints will come, and then the bell.
     is_long: bool,
@@ -144,7 +145,7 @@ impl Lane {
     }
 
     async fn wait_for_claims(&mut self) {
-        // Its hints belong to other workers now.
+        // Its hints may belong to other workers now.
         let unused = self.parked.take_all();
         give_back(&self.shared, &self.queue, unused).await;
         tokio::select! {
@@ -168,7 +169,7 @@ impl Lane {
         }
     }
 
-    /// Waits until there may be jobs, a claim arrives, or a claim is to be answered without a job.
+    /// Waits until there may be jobs, a claim arrives, or a claim must be answered without a job.
     async fn wait_for_hints(&mut self) {
         let shared = Arc::clone(&self.shared);
         let end = self.groups.next_end().unwrap_or_else(Instant::now).min(Instant::now() + LOOK_AGAIN);
@@ -182,7 +183,7 @@ impl Lane {
                 return shared.redis.failed(&error);
             }
         }
-        // Without Redis, the line is asked again after a pause with jitter: one statement for the whole lane.
+        // Without Redis, the lane searches the line again after a pause with jitter: one statement for the whole lane.
         let pause = if is_unavailable { self.waits.next(&shared.jitter) } else { Duration::MAX };
         let took = tokio::select! {
             biased;
@@ -195,7 +196,7 @@ impl Lane {
         };
         if let Some(took) = took {
             if matches!(took, Took::Failed(_)) {
-                // The next call shows whether Redis is unavailable. Takes must not fail as fast as they can.
+                // The next call shows whether Redis is unavailable. Takes must not fail in a tight loop.
                 sleep(self.waits.next(&shared.jitter)).await;
             }
             self.took(took);

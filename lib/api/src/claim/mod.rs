@@ -1,10 +1,10 @@
 //! Claims of HTTP workers.
 //!
-//! Claims that wait are parked in one lane for each queue (`lane`), in order of arrival, with no connection of their own. The lane
-//! takes hints as a worker does and claims for the clients that wait. The lane owns the claim, not the request: if the client has
-//! gone, or if the answer could not be delivered, the run is released (`handover`). PostgreSQL is told which answers were written, in case
-//! this process dies (`delivery`). `workers` knows the clients. `announce` tells about them. `dispatcher` has what the lanes share, `routes` the
-//! request and its answer.
+//! Claims that wait are parked in one lane for each queue (`lane`), in order of arrival, without a connection to a store. The
+//! lane takes hints as a worker does and claims for the waiting clients. The lane owns the claim, not the request: if the client
+//! has disconnected, or if the answer could not be delivered, the run is released (`handover`). `delivery` notes in PostgreSQL
+//! which answers were written, in case this process dies. `workers` has the known clients, and `announce` announces them in
+//! Redis. `dispatcher` has the state that the lanes share, and `routes` has the request and its answer.
 
 mod announce;
 mod delivery;

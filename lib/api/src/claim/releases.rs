@@ -1,4 +1,4 @@
-//! Gives back what no client has: runs whose answers did not arrive, and hints that were not used.
+//! Gives back runs whose answers did not arrive, and hints that were not used.
 
 use super::{dispatcher::Shared, handover::Release};
 use leasehold_core::{FinishedRun, JobId, QueueName, Settle, WorkerId};
@@ -14,7 +14,7 @@ use tokio::{
 /// How long the server tries to release a run while PostgreSQL is unavailable. Then the lease has run out.
 pub(super) const RELEASE_PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the release of a run needs.
+/// The data for the release of a run.
 pub(super) fn release_of(run: &HttpRun) -> Release {
     Release { queue: run.job.queue.clone(), fence: run.job.fence, line_at: run.job.line_at }
 }
@@ -40,7 +40,7 @@ pub(super) async fn release_runs(shared: Arc<Shared>, mut released: mpsc::Unboun
     }
 }
 
-/// Releases runs of one worker, except those that were handed over again.
+/// Releases runs of one worker, except runs that were handed over again.
 async fn release_of_worker(shared: &Shared, worker: WorkerId, mut runs: Vec<Release>) {
     let (begun, mut waits) = (Instant::now(), Waits::new(20, 2000));
     loop {

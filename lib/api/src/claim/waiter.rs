@@ -22,7 +22,7 @@ impl Claimed {
     }
 }
 
-/// A claim that waits.
+/// A waiting claim.
 #[derive(Debug)]
 pub(crate) struct Waiter {
     pub(crate) claim: HttpClaim,
@@ -37,13 +37,13 @@ pub(crate) struct Waiter {
 }
 
 impl Waiter {
-    /// Whether nobody waits any more.
+    /// Whether the client has stopped waiting.
     pub(crate) fn is_gone(&self) -> bool {
         self.reply.is_closed()
     }
 
     pub(crate) fn answer(self, answer: Result<Claimed, Problem>) {
-        // If the client has gone, the answer is dropped, and its runs are released.
+        // If the client has disconnected, the answer is dropped, and its runs are released.
         drop(self.reply.send(answer));
     }
 
@@ -73,7 +73,8 @@ impl Group {
 pub(crate) struct Groups(pub(crate) Vec<Group>);
 
 impl Groups {
-    /// Adds a claim behind the others. A claim that is sent again replaces the one that waits: its client has given that one up.
+    /// Adds a claim behind the others. A claim that is sent again replaces the waiting claim, because its client has given up the
+    /// earlier request.
     pub(crate) fn add(&mut self, waiter: Waiter) {
         for group in &mut self.0 {
             if let Some(place) = group.waiters.iter().position(|earlier| earlier.is_same_claim(&waiter.claim))
@@ -95,8 +96,8 @@ impl Groups {
         self.0.iter().all(|group| group.waiters.is_empty())
     }
 
-    /// Forgets claims whose clients have gone, and answers those whose time is over and those of workers that are drained. Returns the
-    /// hints that nobody wants any more.
+    /// Removes claims whose clients have disconnected. Answers claims whose time has passed, and claims of drained workers.
+    /// Returns the hints that no claim needs any more.
     pub(crate) fn tidy(&mut self, is_drained: impl Fn(WorkerId) -> bool) -> Vec<JobId> {
         let now = Instant::now();
         let mut unused = Vec::new();
@@ -119,7 +120,7 @@ impl Groups {
         unused
     }
 
-    /// When the next claim is to be answered without a job.
+    /// When the next claim must be answered without a job.
     pub(crate) fn next_end(&self) -> Option<Instant> {
         self.0.iter().flat_map(|group| &group.waiters).map(|waiter| waiter.until).min()
     }

@@ -1,8 +1,9 @@
 //! The HTTP workers that this server knows: what they claim, which runs they hold, and which of them are drained.
 //!
-//! Each is announced in Redis as other workers are: so a list of workers shows them, `explain` counts them, and the fill of a head leaves
-//! out no kind that they serve. A worker is announced while it lives: it waits, it has claimed a moment ago, or it got all jobs that it
-//! asked for and still holds some. A worker that only renews and claims nothing although it has room is not alive.
+//! Each of them is announced in Redis like other workers. So a list of workers shows them, `explain` counts them, and the fill of
+//! a head leaves out no kind that they serve. A worker is announced while it is alive: it waits, it has claimed a moment ago, or
+//! it got all jobs that it asked for and still holds some. A worker that only renews and claims nothing although it has room is
+//! not alive.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use leasehold_core::{Fence, Kind, QueueName, WorkerId};
@@ -15,11 +16,11 @@ use std::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-/// The time between two announcements of one worker, and how long one is valid. Longer than for other workers: a server may have
-/// thousands of clients.
+/// The time between two announcements of one worker, and how long an announcement is valid. Longer than for other workers: a
+/// server may have thousands of clients.
 pub(super) const EVERY: Duration = Duration::from_secs(8);
 pub(super) const HOLDS_FOR: Duration = Duration::from_secs(30);
-/// A client that works on its jobs claims nothing for a while. It counts as alive, and its kinds as served, for this time.
+/// A client that works on its jobs does not claim for a while. It counts as alive, and its kinds as served, for this time.
 const REMEMBERED_FOR: Duration = Duration::from_secs(60);
 /// The most workers that a server remembers. A client that makes a new id for each claim must not fill the memory.
 const REMEMBERED_AT_MOST: usize = 20_000;
@@ -54,11 +55,11 @@ impl Seen {
 pub(crate) struct HttpWorkers {
     seen: Mutex<HashMap<WorkerId, Seen>>,
     drained: Mutex<HashSet<WorkerId>>,
-    /// Some worker is to be announced.
+    /// A worker must be announced.
     news: Notify,
 }
 
-/// A claim is at work.
+/// A claim in progress.
 pub(crate) struct Claiming {
     workers: Arc<HttpWorkers>,
     worker: WorkerId,
@@ -166,20 +167,20 @@ impl HttpWorkers {
         self.drained().contains(&worker)
     }
 
-    /// Ready when a worker is to be announced at once.
+    /// Ready when a worker must be announced immediately.
     pub(super) async fn news(&self) {
         self.news.notified().await;
     }
 
-    /// The workers that are to be announced now, each with whether a claim of it waits or came since the announcement before; and those
-    /// that have died.
+    /// The workers that must be announced now, each with the fact whether a claim of it waits or came since the last
+    /// announcement; and the workers that have died.
     pub(super) fn due(&self, server: &str) -> (Vec<(WorkerRecord, bool)>, Vec<WorkerRecord>) {
         let (now, drained) = (Instant::now(), self.drained().clone());
         let (mut due, mut gone, mut over) = (Vec::new(), Vec::new(), Vec::new());
         self.seen().retain(|id, seen| {
             seen.runs.retain(|_, until| *until > now);
             if !seen.is_alive(now) {
-                // If the worker comes again, PostgreSQL is asked again.
+                // If the worker comes back, PostgreSQL is asked again.
                 over.push(*id);
                 gone.push(record(*id, seen, server, drained.contains(id)));
                 return false;
@@ -187,7 +188,7 @@ impl HttpWorkers {
             if seen.due <= now {
                 seen.due = now + EVERY;
                 if seen.waiting > 0 {
-                    // A claim that waits asks all the time.
+                    // A waiting claim counts as asking now.
                     seen.queues.values_mut().for_each(|(_, at)| *at = now);
                     seen.kinds.values_mut().for_each(|at| *at = now);
                 }
@@ -230,7 +231,7 @@ fn record(id: WorkerId, seen: &Seen, server: &str, draining: bool) -> WorkerReco
         pid: 0,
         version: String::new(),
         started_at: time(seen.first_at),
-        // Its free slots are what it asked for last.
+        // Its number of free slots is the number of jobs in its last claim.
         queues: seen.queues.iter().map(|(queue, (limit, _))| (queue.clone(), limit.saturating_add(running))).collect(),
         kinds: (!every).then(|| seen.kinds.keys().flatten().cloned().collect()),
         running,
@@ -267,7 +268,7 @@ mod tests {
         workers.all("s").len()
     }
 
-    /// A worker that only renews and has room is deaf: it does not count as alive.
+    /// A worker that has room but only renews does not count as alive.
     #[tokio::test(start_paused = true)]
     async fn a_worker_lives_while_it_claims_or_is_full() {
         let workers = Arc::new(HttpWorkers::default());

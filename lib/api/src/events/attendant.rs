@@ -1,11 +1,13 @@
 //! Finds what changed, for all clients of this server.
 //!
-//! - **Ends of jobs** come over Redis from workers, which tell of them while somebody waits (`Notice::Awaited`). They are read together,
-//!   with one statement for many jobs.
-//! - **Watched jobs** are also read once a second, all of them with one statement. So their clients learn of the end without Redis.
-//! - **Queues** have changed when the numbers of their heads in Redis have. The heads are read once a second, in one go.
+//! - **Ends of jobs** come over Redis from workers, which publish them while a client waits (`Notice::Awaited`). The ended jobs
+//!   are read together, with one statement for many jobs.
+//! - **Watched jobs** are also read once a second, all of them with one statement. So their clients learn of an end even without
+//!   Redis.
+//! - **Queues** count as changed when the numbers of their heads in Redis have changed. All heads are read once a second, in one
+//!   batch.
 //!
-//! A plain job pays nothing for this while nobody watches.
+//! This costs a plain job nothing while no client watches.
 
 use super::{
     hub::{Hub, Looked},
@@ -27,20 +29,20 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// How often jobs and heads are looked at.
+/// How often jobs and heads are read.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long the attendant stays after the last client.
 const LINGER: Duration = Duration::from_secs(5);
-/// The pause before workers are told again that somebody waits. It doubles up to a third of [`AWAITED_FOR`].
+/// The pause before workers are told again that a client waits. It doubles up to a third of [`AWAITED_FOR`].
 const SAY_FIRST: Duration = Duration::from_millis(100);
 /// Ids in one statement.
 const IDS_MAX: usize = 5_000;
-/// Ends in a second that are told one by one. With more of them, clients of queues get one `resync` in the second.
+/// The most ends in a second that are reported one by one. With more of them, clients of queues get one `resync` in the second.
 const ENDS_MAX: usize = 2_000;
-/// The most queues whose heads are looked at for clients that watch all queues.
+/// The most queues whose heads are read for clients that watch all queues.
 const QUEUES_MAX: usize = 1_000;
 
-/// Works until nobody watches any more, or the server stops.
+/// Works until no client watches any more, or the server stops.
 pub(super) async fn attend(api: Api, hub: Arc<Hub>) {
     let attendant = Attendant {
         ends: api.handoff().map(Handoff::listen_to_ends_and_connections),
@@ -64,12 +66,12 @@ struct Attendant {
     api: Api,
     hub: Arc<Hub>,
     ends: Option<mpsc::Receiver<EndsHeard>>,
-    /// The watched jobs, as they were at the last look.
+    /// The watched jobs, as they were at the last read.
     jobs: HashMap<JobId, JobNow>,
     heads: HashMap<QueueName, Option<HeadStats>>,
-    /// The queues that have changed since the last look.
+    /// The queues that have changed since the last read.
     changed: BTreeSet<String>,
-    /// How many more ends are told one by one before the next look.
+    /// How many more ends are reported one by one before the next read.
     ends_left: usize,
     was_connected: bool,
     has_redis: bool,
@@ -99,7 +101,7 @@ impl Attendant {
                 self.look(&looked).await;
                 look_at = Instant::now() + LOOK_EVERY;
             }
-            // Nobody says anything while nobody watches.
+            // No notice is sent while no client watches.
             let wake_at = if looked.is_empty() { look_at } else { look_at.min(say_at) };
             tokio::select! {
                 biased;
@@ -112,7 +114,7 @@ impl Attendant {
         }
     }
 
-    /// A slow Redis must not delay the looks.
+    /// A slow Redis must not delay the reads.
     fn say_awaited(&self) {
         let Some(handoff) = self.api.handoff().cloned() else { return };
         tokio::spawn(async move {
@@ -126,7 +128,7 @@ impl Attendant {
         let mut ended = Vec::new();
         for message in heard {
             match message {
-                // Messages that were sent before are lost.
+                // Earlier messages are lost.
                 EndsHeard::Connected => {
                     if std::mem::replace(&mut self.was_connected, true) {
                         self.hub.ring.push([Event::resync("redis")]);
@@ -153,7 +155,7 @@ impl Attendant {
         self.tell(&ids, &watched).await;
     }
 
-    /// Reads these jobs and tells of those that have changed.
+    /// Reads these jobs and reports the jobs that have changed.
     async fn tell(&mut self, ids: &[JobId], watched: &HashSet<JobId>) {
         for ids in ids.chunks(IDS_MAX) {
             let jobs = match self.api.store().jobs_now(ids).await {
@@ -231,7 +233,7 @@ impl Attendant {
     }
 }
 
-/// What a client learns of a job.
+/// The data about a job that a client gets.
 pub(super) fn event(job: &JobNow) -> Event {
     let data = json!({
         "id": job.id, "queue": job.queue, "kind": job.kind, "state": job.state, "attempt": job.attempt, "progress": job.done,

@@ -1,4 +1,5 @@
-//! What clients of this server watch. The first client starts the attendant, which ends when the last one has gone.
+//! The queues and jobs that clients of this server watch. The first client starts the attendant, which ends after the
+//! last client has disconnected.
 
 use super::{attendant, ring::Ring};
 use crate::api::Api;
@@ -9,7 +10,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// What a client watches. All conditions must hold; `None` means: any.
+/// The queues and jobs that a client watches. All conditions must hold; `None` means: any.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Watched {
     pub(super) queue: Option<QueueName>,
@@ -23,7 +24,7 @@ pub(crate) struct Hub {
     watched: Mutex<AllWatched>,
 }
 
-/// What all clients together watch, with the number of clients.
+/// The queues and jobs that all clients together watch, with the number of clients.
 #[derive(Debug, Default)]
 struct AllWatched {
     jobs: HashMap<JobId, usize>,
@@ -33,7 +34,7 @@ struct AllWatched {
     is_attended: bool,
 }
 
-/// What the attendant has to look at.
+/// The queues and jobs that the attendant must read.
 #[derive(Debug)]
 pub(super) struct Looked {
     pub(super) jobs: Vec<JobId>,
@@ -70,7 +71,7 @@ impl Hub {
         Watching { hub: Arc::clone(self), watched }
     }
 
-    /// What clients watch now.
+    /// The queues and jobs that clients watch now.
     pub(super) fn looked(&self) -> Looked {
         let all = self.watched();
         Looked {
@@ -93,7 +94,7 @@ impl Looked {
         self.jobs.is_empty() && !self.has_queues()
     }
 
-    /// Whether somebody watches a queue, and not only jobs by their ids.
+    /// Whether a client watches a queue, and not only jobs by their ids.
     pub(super) fn has_queues(&self) -> bool {
         self.all_queues || !self.queues.is_empty()
     }

@@ -15,7 +15,7 @@ const KEPT: usize = 4096;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Event {
     pub(super) name: &'static str,
-    /// Where it has changed. `None`: it is for every client.
+    /// The place of the change. `None`: it is for every client.
     pub(super) queue: Option<String>,
     /// The job that has changed.
     pub(super) job: Option<JobId>,
@@ -30,31 +30,31 @@ impl Event {
     }
 }
 
-/// What a client gets that asks for the events from a position on.
+/// The answer to a client that asks for the events from a position on.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Part {
     /// The events, with their numbers.
     pub(super) events: Vec<(u64, Arc<Event>)>,
     /// The next position.
     pub(super) next: u64,
-    /// Events before these are lost.
+    /// Whether events before these are lost.
     pub(super) has_gap: bool,
 }
 
-/// Where a client that reconnects goes on.
+/// The position from which a client continues when it reconnects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Start {
     /// With this event.
     At(u64),
-    /// With the next event. What happened since its last event is unknown.
+    /// With the next event. The events since its last event are unknown.
     Unknown,
-    /// With the next event. The ring has gone on since its last event.
+    /// With the next event. The ring has already overwritten the events since its last event.
     TooOld,
 }
 
 #[derive(Debug)]
 pub(super) struct Ring {
-    /// Another one for each start of a server: numbers of another server mean nothing here.
+    /// The generation: a new one for each start of a server, because event numbers of another server have no meaning here.
     generation: String,
     kept: Mutex<Kept>,
     /// The number of the next event.
@@ -68,7 +68,8 @@ struct Kept {
     events: VecDeque<Arc<Event>>,
 }
 
-/// The number of the first event of all. The number before it is the position of a client that came before any event.
+/// The number of the first event of all. The number before it is the position of a client that connected before the first
+/// event.
 const FIRST: u64 = 1;
 
 impl Default for Kept {
@@ -95,7 +96,7 @@ impl Ring {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds events. The oldest ones make room.
+    /// Adds events. The oldest events are dropped if there is no room.
     pub(super) fn push(&self, events: impl IntoIterator<Item = Event>) {
         let next = {
             let mut kept = self.kept();
@@ -128,7 +129,7 @@ impl Ring {
         format!("{}-{nth}", self.generation)
     }
 
-    /// Where a client goes on that has got the event with this id.
+    /// The position from which a client continues after the event with this id.
     pub(super) fn start_after(&self, id: &str) -> Start {
         let Some((generation, nth)) = id.rsplit_once('-') else { return Start::Unknown };
         let kept = self.kept();
@@ -144,7 +145,7 @@ impl Ring {
         }
     }
 
-    /// The id of the event before this position: a client that has it goes on here.
+    /// The id of the event before this position: a client with this id continues here.
     pub(super) fn id_before(&self, position: u64) -> String {
         self.id(position.saturating_sub(1))
     }
@@ -182,7 +183,8 @@ mod tests {
         assert_eq!(ring.start_after(&ring.id(2)), Start::At(3), "the first one that is kept");
     }
 
-    /// However many events come, the ring keeps so many, and a client that read none of them learns that it has missed some.
+    /// With any number of events, the ring keeps only its maximum, and a client that has read none of them learns that it
+    /// has missed some.
     #[test]
     fn a_slow_client_costs_nothing_and_learns_that_it_was_slow() {
         let ring = Ring::default();

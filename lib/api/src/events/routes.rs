@@ -22,7 +22,7 @@ use leasehold_core::Access;
 use std::sync::Arc;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// Tells nginx to pass events on at once.
+/// Tells nginx to pass events on without buffering.
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Hear what changes, as Server-Sent Events

@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// How often a client hears something, so that it and the proxies between know that the server lives.
+/// How often a client gets at least a comment line, so that the client and the proxies know that the server is alive.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How often the token is checked again.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
@@ -31,7 +31,7 @@ pub(super) struct Reader {
     pub(super) watched: Watched,
     pub(super) position: u64,
     pub(super) news: watch::Receiver<u64>,
-    /// What the client gets first.
+    /// The first messages for the client.
     pub(super) first: Vec<Event>,
     pub(super) _watching: Watching,
 }
@@ -120,13 +120,14 @@ impl State {
         text
     }
 
-    /// A comment; and the id of the latest event, also if that was not for this client. So it misses nothing when it reconnects late.
+    /// A comment; and the id of the latest event, also if that was not for this client. So the client misses no event when it
+    /// reconnects late.
     fn beat(&self) -> String {
         format!(":\nid: {}\n\n", self.reader.hub.ring.id_before(self.reader.position))
     }
 }
 
 fn write_event(text: &mut String, id: &str, event: &Event) {
-    // A text always takes more.
+    // Writing to a String cannot fail.
     let _ = write!(text, "id: {id}\nevent: {}\ndata: {}\n\n", event.name, event.data);
 }

@@ -180,7 +180,7 @@ pub(crate) fn traceparent(headers: &HeaderMap) -> Option<String> {
     if traces::is_sampled() { None } else { traceparent_of(headers) }
 }
 
-/// The trace of the request. As W3C Trace Context says, a header that cannot be read counts as none.
+/// The trace of the request. As W3C Trace Context requires, a header that cannot be parsed is ignored.
 pub(crate) fn traceparent_of(headers: &HeaderMap) -> Option<String> {
     let mut given = headers.get_all("traceparent").iter();
     let (text, None) = (given.next()?.to_str().ok()?, given.next()) else { return None };

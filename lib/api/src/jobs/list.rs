@@ -21,10 +21,10 @@ const LIMIT_MAX: u64 = 1_000;
 const TEXT_MAX_BYTES: usize = 200;
 /// The most bytes of the jobs of a page, which has at least one job.
 const PAGE_MAX_BYTES: usize = 4 * 1024 * 1024;
-/// How many jobs are read at once: at first, while their size is not known, and at most.
+/// How many jobs one statement reads: at first, while their size is not known, and at most.
 const PART_AT_FIRST: usize = 8;
 const PART_MAX: usize = 1_000;
-/// How many jobs a page with a text looks at, and for how long.
+/// How many jobs a page with a search text reads, and for how long.
 const SEEN_MAX: usize = 10_000;
 const SEARCH_MAX: Duration = Duration::from_secs(2);
 
@@ -91,7 +91,7 @@ pub(crate) async fn list(State(api): State<Api>, caller: Caller, mut query: Quer
     Ok(ok(&JobPage { jobs, next }))
 }
 
-/// What a page may have beside the filter of the store.
+/// The conditions of a page in addition to the filter of the store.
 struct Wanted {
     after: Option<DateTime<Utc>>,
     /// In small letters.
@@ -113,8 +113,8 @@ impl Wanted {
     }
 }
 
-/// Reads jobs in parts until the page is full: of jobs, of bytes, or of jobs that were looked at. Returns the job behind which the next
-/// page begins; `None`: there is none.
+/// Reads jobs in parts until the page has its maximum of jobs or bytes, or until the maximum number of jobs was read. Returns the
+/// job behind which the next page begins; `None`: there is none.
 async fn page(api: &Api, mut filter: JobFilter, wanted: &Wanted) -> Result<(Vec<JobRecord>, Option<JobId>)> {
     let (mut found, mut bytes, mut seen, mut part) = (Vec::new(), 0, 0, PART_AT_FIRST);
     let begun = Instant::now();
@@ -151,7 +151,7 @@ async fn page(api: &Api, mut filter: JobFilter, wanted: &Wanted) -> Result<(Vec<
         if seen >= SEEN_MAX || begun.elapsed() > SEARCH_MAX {
             return Ok((found, filter.before));
         }
-        // So many jobs of this size are one page.
+        // The number of jobs of this size that fit into one page.
         let usual = part_bytes / usize::try_from(filter.limit).unwrap_or(1).max(1);
         part = (PAGE_MAX_BYTES / usual.max(1)).clamp(PART_AT_FIRST, PART_MAX);
     }
@@ -164,7 +164,7 @@ fn size_of(job: &JobRecord) -> usize {
     OTHERS + job.payload.get().len() + result + job.last_error.as_ref().map_or(0, String::len)
 }
 
-/// The least id of a job that was enqueued at this time.
+/// The lowest id of a job that was enqueued at this time.
 fn first_id_at(time: DateTime<Utc>) -> JobId {
     let ms = u64::try_from(time.timestamp_millis()).unwrap_or_default();
     JobId(uuid::Builder::from_unix_timestamp_millis(ms, &[0; 10]).into_uuid())

@@ -1,4 +1,4 @@
-//! Jobs: `enqueue`, `list` and its `cursor`, and what is done with one job (`one`).
+//! Jobs: `enqueue`, `list` and its `cursor`, and the actions on one job (`one`).
 
 pub(crate) mod cursor;
 mod enqueue;

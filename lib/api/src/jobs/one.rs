@@ -1,4 +1,4 @@
-//! What is done with one job: show it, wait for its end, cancel it, put it back, change its priority, explain it.
+//! The actions on one job: show it, wait for its end, cancel it, put it back, change its priority, explain it.
 
 use super::words::JobView;
 use crate::{
@@ -49,7 +49,7 @@ async fn readable(api: &Api, caller: &Caller, id: JobId) -> Result<JobRecord> {
     Ok(job)
 }
 
-/// Refuses a caller who may not change the job. Only for a caller whose token is for some queues, the job is read.
+/// Refuses a caller who may not change the job. The job is read only if the token of the caller is limited to some queues.
 async fn needs_to_change(api: &Api, caller: &Caller, id: JobId) -> Result<()> {
     if !caller.is_limited(Access::Enqueue) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The words of a job: for the description of the interface, and for errors that name the bad ones.
+//! The fields of a job: for the description of the interface, and for errors that name the bad fields.
 
 use crate::{
     api::ReadJob,
@@ -104,7 +104,7 @@ pub(crate) struct JobView {
     trail: Vec<serde_json::Value>,
 }
 
-/// The words of a job, as messages name them.
+/// The fields of a job, as messages name them.
 const WORDS: &[&str] = &[
     "kind",
     "queue",
@@ -130,8 +130,8 @@ const WORDS: &[&str] = &[
     "on_parent_failure",
 ];
 
-/// A job that PostgreSQL has refused: the problem names the word. `jobs`: the pointers and the texts of the jobs of the request. A
-/// message about one value is about the jobs that have this value.
+/// A job that PostgreSQL has refused: the problem names the field. `jobs`: the pointers and the texts of the jobs of
+/// the request. A message about one value is about the jobs that have this value.
 pub(crate) fn late(problem: Problem, jobs: &[(String, &str)]) -> Problem {
     let problem = problem.at_words(WORDS);
     let [detail] = problem.details.as_slice() else { return problem };
@@ -158,7 +158,8 @@ pub(crate) fn late(problem: Problem, jobs: &[(String, &str)]) -> Problem {
     Problem::invalid(of_these)
 }
 
-/// What is wrong with the words of a job. The reader of a job stops at the first bad word, so each word is read alone too.
+/// The problems of the fields of a job. The parser of a job stops at the first bad field, so each field is also parsed
+/// alone.
 pub(crate) fn refused<T>(
     read: impl Fn(&str) -> Result<T, String>,
     pointer: &str,
@@ -189,7 +190,7 @@ pub(crate) fn refused<T>(
         let error = clear(&error);
         let is_unknown = error.starts_with("unknown field");
         let field = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-        // Of a field with fields of its own, the message names the bad one.
+        // If a field has inner fields, the message names the bad inner field.
         let inner = pointer_in(&error, WORDS).filter(|inner| inner.starts_with(&format!("{field}/")));
         let place = format!("{pointer}{}", inner.as_deref().unwrap_or(&field));
         // The error of a rule may be about its key, which is read alone too.
@@ -200,7 +201,7 @@ pub(crate) fn refused<T>(
             bad.push(Detail::new(place, DetailCode::Invalid, error));
         }
     }
-    // Words that do not go together. An error of the parser is about one word, which was found above.
+    // Fields that exclude each other. An error of the parser is about one field, which was found above.
     if !error.starts_with("not a job: ") {
         for part in parts(&clear(error)) {
             let place = format!("{pointer}{}", pointer_in(&part, WORDS).unwrap_or_default());
@@ -229,7 +230,7 @@ fn parts(error: &str) -> Vec<String> {
     parts
 }
 
-/// The text without what only makes sense on a command line.
+/// The text without the parts that only make sense on a command line.
 fn clear(error: &str) -> String {
     let text = error.strip_prefix("not a job: ").unwrap_or(error);
     text.split(" at column ").next().unwrap_or(text).to_owned()

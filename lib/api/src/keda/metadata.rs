@@ -1,4 +1,4 @@
-//! What the trigger of a ScaledObject says: which queues, and how much demand one worker can take.
+//! Reads the trigger of a ScaledObject: the queues, and how much demand one worker can take.
 
 use leasehold_core::{QueueName, TARGET_PERCENT};
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ pub(super) struct Trigger {
 }
 
 impl Trigger {
-    /// Reads the queues. KEDA adds fields of its own, so unknown fields are passed over.
+    /// Reads the queues. KEDA adds its own fields, so unknown fields are ignored.
     pub(super) fn read(metadata: HashMap<String, String>) -> Result<Self, Status> {
         let names = metadata.get(QUEUE).map(String::as_str).unwrap_or_default();
         let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());

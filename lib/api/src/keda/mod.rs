@@ -1,12 +1,12 @@
-//! The external scaler for KEDA: how many slots queues could use, over gRPC, on a port of its own.
+//! The external scaler for KEDA: how many slots queues could use, over gRPC, on a separate port.
 //!
-//! - `metadata` reads what the trigger of a ScaledObject says.
+//! - `metadata` reads the trigger of a ScaledObject.
 //! - `signal` asks the stores, one question at a time.
 //! - `service` answers the four calls of KEDA.
 //! - `server` accepts connections and stops in order.
 //!
-//! Whoever reaches the port can read the demand of queues, and nothing else. So this port may listen on addresses that the HTTP
-//! interface may not listen on.
+//! A client that reaches the port can read only the demand of queues. So this port may listen on addresses that are forbidden
+//! for the HTTP interface.
 
 mod metadata;
 mod server;

@@ -22,7 +22,7 @@ const MESSAGE_MAX_BYTES: usize = 64 * 1024;
 /// The pause after the machine could not accept a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The external scaler for KEDA, bound and not serving yet.
+/// The external scaler for KEDA, bound but not serving yet.
 #[derive(Debug)]
 pub struct KedaServer {
     listener: TcpListener,
@@ -30,7 +30,7 @@ pub struct KedaServer {
 }
 
 impl KedaServer {
-    /// Binds an address; port 0 is any free port. Any address may be used: the server only tells the demand of queues.
+    /// Binds an address; port 0 is any free port. Any address may be used: the server only shows the demand of queues.
     ///
     /// # Errors
     /// The address cannot be bound.
@@ -49,7 +49,7 @@ impl KedaServer {
         self.address
     }
 
-    /// Serves until `stop`, then ends streams and lets calls end. `now` ends them at once.
+    /// Serves until `stop`, then ends streams and lets calls end. `now` ends the calls immediately.
     pub async fn run(self, api: Api, stop: CancellationToken, now: CancellationToken) {
         let Self { listener, address } = self;
         tracing::info!(keda_address = %address, "the scaler for KEDA is served");
@@ -82,7 +82,7 @@ impl KedaServer {
     }
 }
 
-/// The next connection. The server goes on after the machine could not accept one.
+/// The next connection. The server continues even if the machine could not accept a connection.
 async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {

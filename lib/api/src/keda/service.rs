@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 const METRIC: &str = "leasehold-demand";
-/// The time between two looks at queues that need no worker. A first job is told within this time and the time of a look.
+/// The time between two reads of queues that need no worker. A first job is reported within this time plus the time of a read.
 const IDLE_LOOK: Duration = Duration::from_millis(500);
-/// The same while the queues need workers: nobody waits for the news that they do not.
+/// The same while the queues need workers: it is not urgent to report that they need none.
 const BUSY_LOOK: Duration = Duration::from_secs(5);
 /// The most streams at the same time.
 const STREAMS_MAX: usize = 1_000;
@@ -38,8 +38,9 @@ impl Scaler {
     }
 }
 
-/// Tells whether workers are needed, first at once and then whenever the answer changes. Ends when the client has gone, when the server
-/// stops, and when the answer is not known: KEDA then opens the stream again, and keeps the number of workers meanwhile.
+/// Reports whether workers are needed, first immediately and then whenever the answer changes. Ends when the client has gone,
+/// when the server stops, and when the answer is not known: KEDA then opens the stream again, and keeps the number of workers
+/// until then.
 async fn tell(scaler: Scaler, trigger: Trigger, first: Signal, to: mpsc::Sender<Result<IsActiveResponse, Status>>) {
     let mut told = None;
     let mut signal = first;
@@ -125,7 +126,7 @@ impl ExternalScaler for Scaler {
         let GetMetricsRequest { scaled_object_ref, metric_name } = request.into_inner();
         let trigger = Trigger::read(scaled_object_ref.unwrap_or_default().scaler_metadata)?;
         let signal = self.signals.of(&trigger.queues).await?;
-        // KEDA knows the metric by the name that it asks for.
+        // KEDA expects the metric under the name that it requests.
         let metric_name = if metric_name.is_empty() { METRIC.to_owned() } else { metric_name };
         let value = MetricValue {
             metric_name,

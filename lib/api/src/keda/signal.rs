@@ -15,7 +15,7 @@ const HOLDS_FOR: Duration = Duration::from_millis(250);
 pub(super) struct Signal {
     /// The slots that the queues could use.
     pub(super) demand: u64,
-    /// Whether there must be a worker.
+    /// Whether at least one worker is needed.
     pub(super) active: bool,
 }
 
@@ -28,7 +28,7 @@ impl FromIterator<Demand> for Signal {
     }
 }
 
-/// Answers of the last moment. Cheap to clone.
+/// Caches the last answers for a moment. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Signals {
     api: Api,

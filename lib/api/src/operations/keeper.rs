@@ -12,17 +12,17 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// How often the keeper looks for operations of other servers. It begins its own ones at once.
+/// How often the keeper searches for operations from other servers. It begins operations of its own server immediately.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// The operations of one server at the same time. All of them read the same table.
 const AT_ONCE: usize = 4;
 /// The pause before a step is tried again that has failed because of PostgreSQL.
 const REST: Duration = Duration::from_secs(1);
-/// How often old operations are forgotten, and how many with one statement.
+/// How often old operations are deleted, and how many in one statement.
 const TRIM_EVERY: Duration = Duration::from_secs(600);
 const TRIM_MAX: i64 = 1_000;
 
-/// Works on operations, with the other servers.
+/// Works on operations, together with the other servers.
 #[derive(Debug)]
 pub struct Operations {
     api: Api,
@@ -36,7 +36,7 @@ impl Operations {
         Self { api, server: WorkerId(Uuid::now_v7()) }
     }
 
-    /// Runs until `stop`. Each operation then stops after its page, and another server goes on.
+    /// Runs until `stop`. Each operation then stops after its page, and another server continues it.
     pub async fn run(self, stop: CancellationToken) {
         let mut works = JoinSet::new();
         let mut trimmed: Option<Instant> = None;
@@ -69,7 +69,7 @@ impl Operations {
         }
     }
 
-    /// Returns whether nothing old is left.
+    /// Returns whether no old operation is left.
     async fn trim(&self) -> bool {
         match self.api.store().trim_operations(TRIM_MAX).await {
             Ok(forgotten) => forgotten < TRIM_MAX,
@@ -107,7 +107,7 @@ async fn work(api: Api, mut run: OperationRun, stop: CancellationToken) {
                     () = stop.cancelled() => {}
                     () = sleep(REST) => {}
                 }
-                // The page may be committed, if only the answer was lost. So the work goes on from the row.
+                // The page may be committed, if only the answer was lost. So the work continues from the row.
                 OperationEnd::GivenBack
             }
             Err(error) => {

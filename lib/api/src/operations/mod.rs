@@ -1,7 +1,7 @@
-//! Bulk changes that the servers do by themselves, with progress.
+//! Bulk changes that the servers execute in the background, with progress.
 //!
-//! An operation is a row in PostgreSQL. `routes` makes, shows and stops operations. `keeper` works on them; each `leasehold api` has one, and an
-//! operation goes on at another server if its server dies. `words` reads the request.
+//! An operation is a row in PostgreSQL. `routes` makes, shows and stops operations. `keeper` works on them; each `leasehold api`
+//! has one, and another server continues an operation if its server dies. `words` reads the request.
 
 mod keeper;
 mod routes;

@@ -40,7 +40,7 @@ pub(crate) struct OperationList {
     operations: Vec<Operation>,
 }
 
-/// What the audit says about a change of many jobs: the same as for the command line.
+/// The text in the audit for a change of many jobs: the same as for the command line.
 fn noted(action: &BulkAction, filter: &BulkFilter) -> Value {
     let (priority, to) = match action {
         BulkAction::Place(place) => (place.priority(), place.queue()),

@@ -96,7 +96,7 @@ impl BulkCountView {
     }
 }
 
-/// A bulk change, as it was asked for.
+/// A bulk change, as it was requested.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) action: BulkAction,

@@ -1,4 +1,4 @@
-//! What Redis hears after runs have ended. All of it only saves time: the reaper finds out the same.
+//! Updates Redis after runs have ended. This only saves time: without it, the reaper would find the same later.
 
 use crate::api::Api;
 use leasehold_core::{FinishedRun, JobId, QueueName, Settle, Settled};
@@ -19,7 +19,7 @@ struct Hints {
     next_due: Option<Duration>,
 }
 
-/// Tells Redis, in the background.
+/// Updates Redis, in the background.
 pub(super) fn after_settle(
     api: &Api,
     facts: &HashMap<JobId, RunFacts>,

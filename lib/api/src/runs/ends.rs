@@ -1,4 +1,4 @@
-//! How an HTTP worker says that a run has ended.
+//! How an HTTP worker reports that a run has ended.
 
 use crate::{
     api::Api,

@@ -1,5 +1,5 @@
-//! The runs of HTTP workers: `settle` ends them, `renew` renews their leases, `progress` writes what they
-//! tell, `after` tells Redis, and `routes` has the requests.
+//! The runs of HTTP workers: `settle` ends them, `renew` renews their leases, `progress` writes their progress
+//! reports, `after` updates Redis, and `routes` has the requests.
 
 mod after;
 mod ends;

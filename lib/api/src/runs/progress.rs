@@ -1,4 +1,4 @@
-//! What a run of an HTTP worker tells while it runs.
+//! The progress that a run of an HTTP worker reports while it runs.
 
 use super::{
     ends::{fence_of, worker_of},
@@ -63,7 +63,7 @@ pub(crate) async fn progress(
     if done.is_none() && note.is_none() && fields.is_good() {
         fields.refuse("progress", DetailCode::Required, "is required, or note");
     }
-    // The rules for all runs: what is kept, and how much.
+    // The rules for all runs: which reports are kept, and how many.
     let mut told = Told::default();
     if done.is_some_and(|done| told.progress(done).is_err()) {
         fields.refuse("progress", DetailCode::Invalid, "must be a number from 0 to 1");

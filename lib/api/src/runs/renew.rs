@@ -173,7 +173,7 @@ async fn renewed(
     Ok(fences.iter().map(answer).collect())
 }
 
-/// Redis keeps these hints for as long: this only keeps other workers from claiming the jobs in vain.
+/// Redis keeps these hints for the same time: this only saves other workers useless claims of the jobs.
 fn renew_hints(api: &Api, ids: Vec<JobId>, lease: Duration) {
     let Some(head) = api.dispatcher().head().cloned().filter(|_| !ids.is_empty()) else { return };
     let api = api.clone();

@@ -106,8 +106,8 @@ const fn is_open(answer: Option<Settled>) -> bool {
     matches!(answer, None | Some(Settled::Locked | Settled::CancelWanted))
 }
 
-/// A request that is sent again finds that the run is over. The first request may have ended the run in another way of the same kind.
-/// A fence that is stale changes nothing, so all ways can be tried.
+/// A request that is sent again finds that the run has ended. The first request may have ended the run in another way of the same
+/// kind. A fence that is stale changes nothing, so all ways can be tried.
 async fn look_back(
     api: &Api,
     worker: WorkerId,

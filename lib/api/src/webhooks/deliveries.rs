@@ -1,4 +1,4 @@
-//! `/v1/webhooks/{id}/deliveries`, `/replay` and `/test`: what was sent, and sending it again.
+//! `/v1/webhooks/{id}/deliveries`, `/replay` and `/test`: lists deliveries, and sends them again.
 
 use super::{
     endpoints::existing,

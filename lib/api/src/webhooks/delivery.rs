@@ -1,4 +1,5 @@
-//! One run of a delivery: reads where it goes, sends it, writes the log, and says when it is sent again.
+//! One run of a delivery: reads its endpoint, sends the message, writes the log, and decides when the delivery is
+//! sent again.
 
 use leasehold_core::{ClaimedJob, Outcome};
 use leasehold_store::{AttemptNote, Store, WebhookTarget};
@@ -20,7 +21,7 @@ pub(super) struct Deliveries {
     sender: Sender,
 }
 
-/// What a message says about itself.
+/// The metadata of a message.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct About {
@@ -47,7 +48,7 @@ impl Handler for Deliveries {
             tokio::select! {
                 biased;
                 outcome = self.deliver(run.job()) => outcome,
-                // The worker knows why it told the run to stop.
+                // The worker has the reason why it told the run to stop.
                 _ = run.cancelled() => Outcome::Interrupted,
             }
         })

@@ -1,7 +1,7 @@
 //! Runs the worker that sends deliveries, and keeps the trigger and the log in order. Each `leasehold api` has one keeper, and any
 //! number of them can run at the same time.
 //!
-//! Without a webhook there is no worker: the keeper only asks whether there is one.
+//! While there is no webhook, there is no worker: the keeper only checks whether a webhook was made.
 
 use super::delivery::Deliveries;
 use crate::api::Settings;
@@ -67,7 +67,7 @@ impl Webhooks {
         })
     }
 
-    /// Runs until `stop`. `now` ends messages that are on their way at once.
+    /// Runs until `stop`. `now` immediately ends messages that are being sent.
     pub async fn run(self, stop: CancellationToken, now: CancellationToken) {
         let mut worker: Option<JoinHandle<()>> = None;
         let mut trimmed: Option<Instant> = None;

@@ -1,4 +1,4 @@
-//! Webhooks: other systems are told of ends of jobs.
+//! Webhooks: messages to other systems about ended jobs.
 //!
 //! A delivery is a job of the queue `leasehold.webhooks`, which the end of another job has made in its own transaction (the SQL
 //! function `webhook_ended`). `keeper` runs a worker for this queue and keeps everything in order. `delivery` is one run.

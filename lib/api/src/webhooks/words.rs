@@ -172,7 +172,7 @@ pub(crate) struct ReplayedWords {
     pub(super) next: Option<String>,
 }
 
-/// What the field `url` must be.
+/// The rule for the field `url`.
 pub(super) const A_URL: &str = "a URL such as https://example.com/hooks";
 
 /// Refuses a URL to which no webhook may go.

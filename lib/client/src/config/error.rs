@@ -10,19 +10,19 @@ pub enum ConfigError {
     /// A file that was named cannot be read.
     #[error("cannot read the settings in {path}: {reason}")]
     Read {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// There is no setting of this name.
     #[error("{name} is no setting{origin}{hint}")]
     Unknown {
-        /// As it was written.
+        /// The name as it was written.
         name: String,
         /// Where it was written, as the end of a sentence.
         origin: String,
-        /// The setting that may have been meant, or where to look.
+        /// The setting that may have been meant, or the place of the list of settings.
         hint: String,
     },
     /// A value that the setting cannot have.
@@ -35,7 +35,7 @@ pub enum ConfigError {
         /// Where it was set, as the end of a sentence.
         origin: String,
     },
-    /// A setting that has no default is needed.
+    /// A required setting without a default has no value.
     #[error("{key} is not set; set {variable}, or `{key}` in {FILE}, or start `leasehold dev`")]
     Missing {
         /// The setting.
@@ -46,7 +46,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// That this setting is needed and has no value.
+    /// The error for a required setting without a value.
     #[must_use]
     pub fn missing(key: &'static str) -> Self {
         let variable = Setting::find(key).map(Setting::variable).unwrap_or_default();

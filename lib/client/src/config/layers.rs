@@ -8,11 +8,11 @@ use super::{
 use config::{File, FileFormat, Source, Value};
 use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
-/// Variables of other meaning: the file itself, what commands run by `--exec` inherit, what the program tells itself, and what
-/// HTTP clients read (`URL`, `TOKEN`).
+/// Variables that are not settings: the path of the file, variables for commands run by `--exec`, a variable that the program
+/// sets for itself, and variables that HTTP clients read (`URL`, `TOKEN`).
 const NOT_SETTINGS: [&str; 10] =
     ["CONFIG", "JOB_ID", "RUN", "EPOCH", "ATTEMPT", "KIND", "QUEUE", "_ARGUMENTS", "URL", "TOKEN"];
-/// The end of a variable that names a file with the value of a setting, as containers are given secrets.
+/// The suffix of a variable that names a file with the value of a setting, as container platforms provide secrets.
 const FILE_SUFFIX: &str = "_FILE";
 
 /// One value and where it was written, as the end of a sentence.
@@ -43,7 +43,7 @@ pub(super) fn read_file(path: &Path) -> Result<Layer, ConfigError> {
 
 pub(super) fn from_environment(environment: &[(OsString, OsString)]) -> Result<Layer, ConfigError> {
     let mut layer = Layer::new();
-    // Which variable has set which setting, and whether by a file.
+    // The variable that has set each setting, and whether it names a file.
     let mut by = BTreeMap::<&str, (String, bool)>::new();
     for (name, value) in environment {
         let Some(rest) = name.to_str().and_then(|name| name.strip_prefix("LEASEHOLD_")) else { continue };
@@ -115,7 +115,7 @@ pub(super) fn from_overrides(overrides: &[(String, String)]) -> Result<Layer, Co
     Ok(layer)
 }
 
-/// Tables become paths; what is left must be a value of a setting that exists.
+/// Tables become paths; each value must then belong to an existing setting.
 fn flatten(key: &str, value: Value, origin: &str, layer: &mut Layer) -> Result<(), ConfigError> {
     let value = match value.kind {
         config::ValueKind::Table(table) => {

@@ -13,16 +13,16 @@ use std::{ffi::OsString, path::PathBuf};
 /// The file in which `leasehold dev` says where its servers are.
 pub const DEV_FILE: &str = ".leasehold/leasehold.toml";
 
-/// Where to look for settings.
+/// Where to search for settings.
 #[derive(Clone, Debug)]
 pub struct Sources {
-    /// The folder in which files without a path are looked for.
+    /// The folder for files without a path.
     pub folder: PathBuf,
-    /// The file to read; it must exist. `None` reads [`FILE`] if it is there.
+    /// The file to read; it must exist. `None` reads [`FILE`] if it exists.
     pub file: Option<PathBuf>,
     /// The environment.
     pub environment: Vec<(OsString, OsString)>,
-    /// Settings given as flags: key and value. These win.
+    /// Settings given as flags: key and value. These override all other sources.
     pub overrides: Vec<(String, String)>,
     /// Whether [`DEV_FILE`] is read when no server is named anywhere else.
     pub dev_file: bool,
@@ -46,7 +46,7 @@ impl Config {
     /// The settings of this process: [`Sources::of_this_process`].
     ///
     /// # Errors
-    /// As [`Config::load_from`].
+    /// See [`Config::load_from`].
     pub fn load() -> Result<Self, ConfigError> {
         Self::load_from(&Sources::of_this_process())
     }
@@ -100,7 +100,7 @@ fn merge(layers: Vec<Layer>) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
-/// Values that are possible alone and not together.
+/// Checks combinations of values that are valid only alone.
 fn check_together(config: &Config) -> Result<(), ConfigError> {
     let (base, cap) = (config.worker.backoff_base_ms, config.worker.backoff_cap_ms);
     if cap < base {
@@ -248,7 +248,7 @@ mod tests {
         );
         assert!(problem(&[("LEASEHOLD_REDIS_URL_FILE", &path("latin1"))]).starts_with("redis.url is not UTF-8"));
         assert!(problem(&[("LEASEHOLD_REDIS_URI_FILE", &url)]).contains("LEASEHOLD_REDIS_URI_FILE is no setting"));
-        // Empty is not set, whichever of the two it is.
+        // An empty variable counts as not set, with or without `_FILE`.
         let environment =
             [("LEASEHOLD_REDIS_URL", ""), ("LEASEHOLD_REDIS_URL_FILE", &url), ("LEASEHOLD_API_URL_FILE", "")];
         let config = Config::load_from(&sources(folder.path(), &environment, &[])).expect("set once");

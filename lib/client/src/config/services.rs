@@ -1,5 +1,6 @@
-//! Variables that Kubernetes puts into every container for every Service of its namespace. For one that is called
-//! `leasehold`, or `leasehold-` and anything, they begin as settings do.
+//! Recognizes the variables that Kubernetes puts into every container for every Service of its namespace. For a
+//! Service whose name is `leasehold` or begins with `leasehold-`, these variables begin with `LEASEHOLD_`, like
+//! settings.
 
 use std::ffi::OsStr;
 

@@ -5,7 +5,7 @@ use leasehold_encryption::Keys;
 use leasehold_handoff::KeyPrefix;
 use std::net::SocketAddr;
 
-/// The file that is read when no other is named.
+/// The file that is read when no other file is named.
 pub const FILE: &str = "leasehold.toml";
 
 /// One setting.

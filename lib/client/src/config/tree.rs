@@ -127,9 +127,9 @@ pub struct LogConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For people.
+    /// For human readers.
     Plain,
-    /// For collectors.
+    /// For log collectors.
     Json,
 }
 
@@ -305,7 +305,7 @@ impl Config {
     /// `encryption.keys` and `encryption.current`: the keys of this process. Without the settings there are none.
     ///
     /// # Errors
-    /// The keys are malformed, or the current key is none of them.
+    /// The keys are malformed, or the current key is not in the list.
     pub fn keys(&self) -> Result<Keys, ConfigError> {
         let impossible = |key: &str, problem: String| ConfigError::Impossible {
             key: key.to_owned(),
@@ -353,7 +353,7 @@ impl Config {
         Duration::from_millis(self.worker.lease_ms)
     }
 
-    /// `metrics.queues` and `metrics.queues_max`: which queues have series of their own.
+    /// `metrics.queues` and `metrics.queues_max`: which queues have separate series.
     #[must_use]
     pub fn shown_queues(&self) -> ShownQueues {
         let always = self.metrics.queues.as_deref().unwrap_or_default().split(',');
@@ -361,7 +361,7 @@ impl Config {
         ShownQueues::new(always, self.metrics.queues_max)
     }
 
-    /// Where spans go, and which.
+    /// Where spans are sent, and which spans.
     #[must_use]
     pub fn trace_settings(&self) -> TraceSettings {
         let of = &self.telemetry;

@@ -1,4 +1,4 @@
-//! Which jobs are demand: a pure function of what both stores say.
+//! Decides which jobs are demand: a pure function of facts from both stores.
 
 use leasehold_core::{Demand, Kind, QueueName};
 use leasehold_ports::{Kinds, LastServed, LoadQuestion, QueueLoad, WorkerRecord};
@@ -8,7 +8,7 @@ use std::time::Duration;
 /// and short enough that jobs of a kind that is no longer served do not keep workers for long.
 const LATELY: Duration = Duration::from_secs(3600);
 
-/// The workers of a queue, and what was served there.
+/// The workers of a queue, and the kinds that they have served.
 #[derive(Debug)]
 pub(super) struct Facts<'a> {
     pub(super) queue: &'a QueueName,
@@ -28,13 +28,14 @@ impl Facts<'_> {
         })
     }
 
-    /// Which jobs count.
+    /// Decides which jobs count.
     ///
-    /// - While workers take jobs of the queue: those of the kinds that workers serve, or have served lately.
-    /// - While none does, and one was there lately: those of all kinds that are remembered; and of other kinds those that have become due
-    ///   since the last worker was there, because the next worker may serve them. Older ones had a worker, which did not serve them: if these
-    ///   counted, a queue that is scaled to zero would start a worker again and again.
-    /// - Otherwise every job. Else a queue that is scaled to zero could never start.
+    /// - While workers take jobs of the queue: the jobs of the kinds that workers serve, or have served recently.
+    /// - While no worker takes jobs, but there was one recently: the jobs of all remembered kinds. Of the other kinds, only jobs
+    ///   that have become due since the last worker was there, because the next worker may serve them. Older jobs of these kinds
+    ///   had a worker that did not serve them: if they counted, a queue that is scaled to zero would start a worker again and
+    ///   again.
+    /// - Otherwise every job counts, because a queue that is scaled to zero could never start without this rule.
     pub(super) fn question(&self) -> LoadQuestion {
         let (mut every, mut kinds): (bool, Vec<Kind>) = (false, Vec::new());
         let mut has_worker = false;
@@ -45,7 +46,7 @@ impl Facts<'_> {
                 Some(only) => kinds.extend(only.iter().cloned()),
             }
         }
-        // A worker that stops was there a moment ago, whatever is remembered.
+        // A stopping worker means that a worker was there a moment ago, no matter what Redis remembers.
         let stops =
             |worker: &WorkerRecord| worker.draining && worker.queues.iter().any(|(queue, _)| queue == self.queue);
         let last_seen = match self.workers.iter().any(stops) {
@@ -92,8 +93,8 @@ impl Facts<'_> {
 }
 
 /// How many jobs with limit keys could start at the same time: each takes room of all its keys. Jobs with few keys come first, because
-/// they take room of few keys. So the answer is exact where the jobs of one key also have all keys of a wider one, such as a tenant and
-/// the whole fleet.
+/// they take room of few keys. So the answer is exact if the keys are nested: for example, if all jobs with the key of a tenant
+/// also have the key of the whole fleet.
 fn with_room(load: &QueueLoad) -> u64 {
     let mut rooms = load.rooms.clone();
     let mut groups: Vec<_> = load.limited.iter().collect();
@@ -142,7 +143,7 @@ mod tests {
         LastServed { kind: kind.map(|kind| kind.parse().expect("a name")), ago: Duration::from_secs(seconds) }
     }
 
-    /// The kinds that count, or `*`; and for how many seconds jobs of other kinds count.
+    /// In a test: the kinds that count, or `*`; and for how many seconds jobs of other kinds count.
     fn counts(workers: &[WorkerRecord], last_served: &[LastServed]) -> (String, Option<u64>) {
         let queue = queue();
         let question = Facts { queue: &queue, workers, last_served }.question();

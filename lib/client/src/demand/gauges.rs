@@ -4,7 +4,7 @@ use crate::{Client, Pair};
 use leasehold_core::QueueName;
 use leasehold_telemetry::Demands;
 
-/// The demand of at most so many queues is shown: each is counted at every scrape. The busiest queues come first.
+/// The maximum number of queues whose demand is shown: each of them is counted at every scrape. The busiest queues come first.
 const QUEUES_MAX: usize = 200;
 
 impl Pair {

@@ -1,4 +1,4 @@
-//! Why a job is where it is: a pure function of what both stores say.
+//! Why a job is in its state: a pure function of facts from both stores.
 
 use super::{
     reason::Reason,
@@ -13,12 +13,12 @@ use std::fmt;
 /// Jobs before the explained one are counted up to this number.
 pub(crate) const POSITION_LIMIT: i64 = 100_000;
 
-/// What the stores say about a job.
+/// The facts about a job from both stores.
 #[derive(Debug)]
 pub(crate) struct Facts {
     /// The job, as PostgreSQL has it.
     pub(crate) moment: JobMoment,
-    /// How many jobs stand before the job in the line; `None` if the job is not in the line.
+    /// How many jobs are before the job in the line; `None` if the job is not in the line.
     pub(crate) position: Option<i64>,
     /// The live workers, or why Redis cannot be asked.
     pub(crate) workers: Result<Vec<WorkerRecord>, String>,
@@ -26,12 +26,12 @@ pub(crate) struct Facts {
     pub(crate) last_served: Vec<LastServed>,
     /// The parents of a blocked job.
     pub(crate) parents: Vec<Parent>,
-    /// What Redis has of a job in the line; `None` if the job is not in the line, or Redis cannot be asked.
+    /// The hint in Redis of a job in the line; `None` if the job is not in the line, or Redis is unavailable.
     pub(crate) hint: Option<HintPlace>,
 }
 
-/// Why a job is where it is. As JSON, each reason has its `code`, its facts and its `text`. [`fmt::Display`] prints the job
-/// and a line for each reason.
+/// Why a job is in its state. As JSON, each reason has its `code`, its facts and its `text`. [`fmt::Display`] prints the
+/// job and a line for each reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Explanation {
@@ -39,12 +39,12 @@ pub struct Explanation {
     pub id: JobId,
     /// The state of the job.
     pub state: State,
-    /// The time of the database at which this was so.
+    /// The time of this answer, by the clock of the database.
     pub as_of: DateTime<Utc>,
-    /// The most telling reason first.
+    /// The most important reason first.
     #[serde(serialize_with = "with_texts")]
     pub reasons: Vec<Reason>,
-    /// What Redis has of a job in the line. `None` if the job is not in the line, or Redis cannot be asked.
+    /// The hint in Redis of a job in the line. `None` if the job is not in the line, or Redis cannot be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<HintPlace>,
 }
@@ -71,7 +71,8 @@ impl fmt::Display for Explanation {
             None => Ok(()),
             Some(HintPlace::Waiting) => writeln!(f, "  - Redis has its hint"),
             Some(HintPlace::Leased) => writeln!(f, "  - a worker has taken its hint from Redis"),
-            // Hints of jobs that may not start are not in the head. The reason above says why the job may not.
+            // Hints of jobs that may not start are not in the head. The reason above already says why the job may not
+            // start.
             Some(HintPlace::Absent) if self.reasons.iter().any(Reason::is_outside_the_head) => Ok(()),
             Some(HintPlace::Absent) => {
                 writeln!(
@@ -270,7 +271,8 @@ mod tests {
         assert!(text.contains(told), "{text}");
         facts.moment.locked_by = Some(RowLocker { pid: 7, application: None, since: as_of() });
         let text = texts(&facts);
-        let told = "a transaction has locked the job: after that transaction its worker goes on, or a reaper ends the run";
+        let told =
+            "a transaction has locked the job: after that transaction its worker goes on, or a reaper ends the run";
         assert!(text.contains(told) && !text.contains("is one running?"), "{text}");
     }
 

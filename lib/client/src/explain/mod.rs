@@ -1,5 +1,5 @@
-//! Why a job is where it is: facts of both stores, a pure function that makes reasons of them, and one text for each reason.
-//! The command line, HTTP and the dashboard print the same.
+//! Why a job is in its state: the facts from both stores, a pure function that turns them into reasons, and one text for
+//! each reason. The command line, HTTP and the dashboard print the same.
 
 mod explanation;
 mod reason;

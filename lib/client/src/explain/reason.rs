@@ -1,4 +1,4 @@
-//! The closed list of reasons why a job is where it is, each with its facts and its text.
+//! The closed list of reasons why a job is in its state, each with its facts and its text.
 
 use crate::text::{count, duration_ms, time};
 use chrono::{DateTime, Utc};
@@ -10,7 +10,8 @@ use std::fmt;
 /// Why Redis cannot say when a worker was last seen.
 const NOT_REMEMBERED: &str = "Redis remembers none from the last 30 days, or since it was last emptied";
 
-/// One reason. As JSON: `code` names the reason, beside its facts. [`fmt::Display`] is the text for people.
+/// One reason. As JSON: `code` names the reason, and the other fields are its facts. [`fmt::Display`] is the text for human
+/// readers.
 ///
 /// All times and durations are by the clock of the database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -20,13 +21,13 @@ const NOT_REMEMBERED: &str = "Redis remembers none from the last 30 days, or sin
 pub enum Reason {
     /// Blocked: other jobs must end first. Up to ten of them are named.
     BlockedBy { count: u64, parents: Vec<BlockingParent> },
-    /// Blocked, and every parent has ended: a reaper must go on, which it cannot while a transaction has locked the job.
+    /// Blocked, and every parent has ended: a reaper must continue, but cannot do so while a transaction has locked the job.
     ParentsEnded { locked: bool },
     /// Scheduled: the job starts later.
     Scheduled { run_at: DateTime<Utc>, in_ms: u64 },
     /// Scheduled, and the time has come: a reaper must put the job into the line.
     Due { run_at: DateTime<Utc>, since_ms: u64 },
-    /// The last thing that happened to the job, which is why the job waits again.
+    /// The last event of the job, because of which the job waits again.
     After { verb: String, note: Option<String>, attempt: i32, max_attempts: i32 },
     /// The job is cancelled if it does not begin before this time.
     Expires { expires_at: DateTime<Utc>, in_ms: u64 },
@@ -36,9 +37,10 @@ pub enum Reason {
     KeyHeld { unique_key: String, by: JobId },
     /// The transaction of another session has locked the row of the job.
     Locked { pid: i32, application: Option<String>, since: DateTime<Utc>, since_ms: u64 },
-    /// Workers were lost while they ran the job. A worker takes such jobs a few at a time, and the last try alone.
+    /// Workers were lost while they ran the job. A worker takes such jobs a few at a time, and takes a job alone for its last
+    /// try.
     Crashed { crashes: i16, max_crashes: i16 },
-    /// As many jobs of a limit key run as may run at once. Up to ten of them are named.
+    /// The maximum number of jobs of a limit key runs already. Up to ten of them are named.
     Limited { limit_key: String, limit: i32, running: u64, by: Vec<JobId> },
     /// The rate of a limit key lets no job start now.
     RateLimited { limit_key: String, in_ms: u64 },
@@ -46,23 +48,23 @@ pub enum Reason {
     KeyLocked { limit_key: String, pid: i32, application: Option<String>, since: DateTime<Utc>, since_ms: u64 },
     /// The fair key of the job is paused in its queue.
     FairKeyPaused { queue: String, fair_key: String },
-    /// The job waits in the lane of its fair key. `weight` is that of the key, `keys` the number of keys that share the queue, with this
-    /// one.
+    /// The job waits in the lane of its fair key. `weight` is the weight of the key. `keys` is the number of keys that share the
+    /// queue, including this key.
     Parked { fair_key: String, before: u64, at_least: bool, weight: Number, keys: u64 },
     /// The queue is paused.
     Paused { queue: String },
     /// The kind is paused in the queue.
     KindPaused { queue: String, kind: String },
-    /// Redis cannot be asked, and only Redis knows which workers live.
+    /// Redis is unavailable, and only Redis knows which workers are alive.
     RedisAway { error: String },
     /// No live worker serves the queue. `last_seen_ms`: how long ago a worker for the kind of the job was last seen there. `None`: not
     /// known, because Redis remembers none.
     NoWorker { queue: String, kind: String, last_seen_ms: Option<u64> },
-    /// Workers serve the queue, and none of them has a handler for the kind. `last_seen_ms`: as before.
+    /// Workers serve the queue, but no worker has a handler for the kind. `last_seen_ms`: as before.
     NoHandler { queue: String, kind: String, workers: u64, last_seen_ms: Option<u64> },
-    /// First in the line, and nothing keeps the job from starting.
+    /// First in the line, and nothing prevents the job from starting.
     Next,
-    /// How many jobs stand before the job in the line; `at_least`: counting stopped there.
+    /// How many jobs are before the job in the line; `at_least`: the count stopped at this number.
     Position { before: u64, at_least: bool },
     /// The job left the line between two reads.
     Moved,
@@ -76,11 +78,11 @@ pub enum Reason {
         attempt: i32,
         max_attempts: i32,
     },
-    /// The lease of the run holds.
+    /// The time until the lease of the run ends.
     Lease { expires_at: DateTime<Utc>, in_ms: u64 },
-    /// The lease of the run is over: a reaper must end the run, which it cannot while a transaction has locked the job.
+    /// The lease of the run has run out. A reaper must end the run, but cannot do so while a transaction has locked the job.
     LeaseRanOut { expired_at: DateTime<Utc>, since_ms: u64, locked: bool },
-    /// A cancel was asked for, and the run has not stopped yet.
+    /// A cancel was requested, and the run has not stopped yet.
     CancelWanted { requested_at: DateTime<Utc>, since_ms: u64 },
     /// The job has succeeded.
     Succeeded { finished_at: Option<DateTime<Utc>>, since_ms: u64 },
@@ -131,7 +133,7 @@ impl fmt::Display for BlockingParent {
     }
 }
 
-/// What ended a dead job.
+/// The cause of the end of a dead job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -318,7 +320,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// When a reaper does what it has to do.
+/// When a reaper will act.
 const fn at_next_tick_or_release(locked: bool) -> &'static str {
     if locked { "when the transaction that has locked the job is over" } else { "at its next tick: is one running?" }
 }

@@ -1,4 +1,4 @@
-//! From the facts about a job to its reasons, for each state.
+//! Finds the reasons from the facts about a job, for each state.
 
 use super::{
     explanation::{Facts, POSITION_LIMIT},
@@ -16,7 +16,7 @@ pub(super) fn ms_between(from: DateTime<Utc>, to: DateTime<Utc>) -> u64 {
     u64::try_from((to - from).num_milliseconds()).unwrap_or(0)
 }
 
-/// The parents that a blocked job waits for. Those that run or wait are named before those that have ended.
+/// The parents that a blocked job waits for. Parents that run or wait come before parents that have ended.
 pub(super) fn blocked(parents: &[Parent], locked: bool) -> Reason {
     let mut waits: Vec<&Parent> = parents.iter().filter(|parent| !parent.met).collect();
     waits.sort_by_key(|parent| parent.state.is_none_or(State::is_final));
@@ -102,7 +102,7 @@ pub(super) fn queued(facts: &Facts) -> Vec<Reason> {
     reasons
 }
 
-/// What keeps a job from starting because of one of its limit keys.
+/// The reason why one of its limit keys prevents a job from starting.
 fn limited(held: &HeldLimit, as_of: DateTime<Utc>) -> impl Iterator<Item = Reason> {
     let full = held.running.filter(|limit| held.running_now >= i64::from(*limit)).map(|limit| Reason::Limited {
         limit_key: held.key.clone(),
@@ -174,7 +174,7 @@ pub(super) fn finished(job: &JobRecord, as_of: DateTime<Utc>) -> Reason {
     }
 }
 
-/// Whether no live worker serves the queue or the kind of the job, or nobody can say.
+/// Whether no live worker serves the queue or the kind of the job, or the workers are unknown.
 pub(super) fn not_served(facts: &Facts) -> Option<Reason> {
     let job = &facts.moment.job;
     let workers = match &facts.workers {

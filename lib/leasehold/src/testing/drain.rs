@@ -101,7 +101,7 @@ async fn stop_when_cancelled(
     }
 }
 
-/// Runs one handler to its outcome, as a worker does: in a task of its own, with the timeout of the job.
+/// Runs one handler to its outcome, as a worker does: in a separate task, with the timeout of the job.
 async fn execute(handler: Arc<dyn Handler>, run: &Run) -> Outcome {
     let stop_timeout = handler.stop_timeout();
     let (its_run, job) = (run.clone(), run.job());

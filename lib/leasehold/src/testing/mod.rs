@@ -6,8 +6,8 @@
 //! leasehold = { version = "0.1", features = ["testing"] }
 //! ```
 //!
-//! Code under test gets a [`Client`](crate::Client) from [`Queue::client`], and cannot tell the difference. The test looks at
-//! what was enqueued, runs the due jobs with [`Queue::drain`], and moves the time with [`Queue::advance`].
+//! Code under test gets a [`Client`](crate::Client) from [`Queue::client`], and cannot tell the difference. The test
+//! checks the enqueued jobs, runs the due jobs with [`Queue::drain`], and moves the time with [`Queue::advance`].
 //!
 //! ```
 //! use leasehold::{Client, Config, Error, Job, JobError, Run, State, Worker, testing};
@@ -44,7 +44,8 @@
 //! # }).unwrap();
 //! ```
 //!
-//! The stores are those of the simulation of Leasehold, and pass the same tests as PostgreSQL and Redis.
+//! The stores are the in-memory stores of the simulation of Leasehold, and pass the same tests as PostgreSQL and
+//! Redis.
 //!
 //! What a unit test cannot see: leases, crashes, several workers, and the SQL of `send_in`, which needs PostgreSQL.
 

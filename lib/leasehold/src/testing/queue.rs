@@ -31,7 +31,7 @@ impl Default for Queue {
 }
 
 impl Queue {
-    /// An empty queue. Its time is the time of this machine, and stands still.
+    /// An empty queue. Its clock starts at the time of this machine, and then stands still.
     #[must_use]
     pub fn new() -> Self {
         Self::starting_at(Utc::now())
@@ -59,7 +59,7 @@ impl Queue {
     }
 
     /// Advances the time of the queue. Jobs that are then due wait in the line. Jobs that have expired, or whose time for
-    /// retries is over, have ended.
+    /// retries has ended, are ended by this call.
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by);
         self.promote();

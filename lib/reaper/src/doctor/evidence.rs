@@ -1,4 +1,4 @@
-//! Reads what the checks judge: both stores, as close to one moment as two stores allow.
+//! Reads the input of the checks: both stores, as close to the same moment as two stores allow.
 
 use crate::{
     by_queue::all_of,
@@ -13,7 +13,7 @@ use leasehold_ports::{
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// For how many jobs that wait for a reaper doctor asks who has locked them.
+/// The number of jobs that wait for a reaper for which doctor searches for the session that has locked them.
 const LOCKED_MAX: usize = 1_000;
 
 /// The content of one reading.
@@ -24,7 +24,7 @@ pub(super) struct Evidence {
     pub(super) checks: &'static [&'static str],
     /// Leases in PostgreSQL.
     pub(super) runs: Vec<Lease>,
-    /// Every queue that one of the stores knows.
+    /// Every queue that is in one of the stores.
     pub(super) queues: Vec<QueueEvidence>,
     /// The sessions that have locked the rows of jobs that wait for a reaper.
     pub(super) lockers: HashMap<JobId, RowLocker>,
@@ -34,7 +34,7 @@ pub(super) struct Evidence {
     pub(super) reapers: usize,
     /// The value of `maxmemory-policy`, if this user may read it.
     pub(super) eviction: Option<String>,
-    /// The schedules whose next tick is to come.
+    /// The schedules whose next tick is in the future.
     pub(super) schedules: Option<DueSchedules>,
 }
 

@@ -12,34 +12,35 @@ use serde::Serialize;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// A dozen ticks of a reaper. Within this time the reaper repairs what it can, and jobs that only move have moved on.
+/// A dozen ticks of a reaper. Within this time the reaper makes its repairs, and jobs that were only changing their
+/// state have changed it.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How the patience is divided between the readings, in fifteenths: most suspicions are gone at the second reading.
+/// How this time is divided between the readings, in fifteenths: most suspicions disappear at the second reading.
 const LOOK_AGAIN_AFTER: [u32; 5] = [1, 2, 3, 4, 5];
 
-/// What doctor checked and found.
+/// The checks and the findings of doctor.
 #[derive(Clone, Debug, Serialize)]
 pub struct Examination {
     /// Every check: its name, the store, and the number of things that were checked.
     pub checks: Vec<(String, &'static str, u64)>,
-    /// What is wrong; empty for a healthy system.
+    /// The problems; empty for a healthy system.
     pub findings: Vec<Finding>,
-    /// Not wrong, but good to know: jobs that no worker serves, queues that are paused.
+    /// Facts that are no problems but may interest an operator: jobs without a worker, paused queues.
     pub notes: Vec<String>,
 }
 
 /// Checks every invariant that can be checked on a live system, in both stores. A suspicion is checked again before it
-/// becomes a finding, because jobs move meanwhile. A quiet, healthy system needs one reading; any other takes about
-/// three seconds. Changes nothing.
+/// becomes a finding, because jobs change their state during the examination. A quiet, healthy system needs one
+/// reading; any other takes about three seconds. Changes nothing.
 ///
 /// # Errors
-/// A store does not answer: then nothing can be said.
+/// A store does not answer, so the examination has no result.
 pub async fn examine(store: &dyn OperatorStore, handoff: &dyn OperatorHead) -> Result<Examination, Error> {
     examine_for(store, handoff, PATIENCE).await
 }
 
-/// The same with another patience: how long something must stay wrong to become a finding. A patience of less than a
-/// few ticks only makes sense when no reaper runs.
+/// The same with another patience: how long a problem must last to become a finding. A patience of less than a few
+/// ticks is useful only if no reaper runs.
 ///
 /// # Errors
 /// A store does not answer.

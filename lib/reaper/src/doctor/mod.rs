@@ -1,7 +1,7 @@
-//! Finds damage in both stores of a live system. Changes nothing. Only the steps of a reaper repair damage; `repair`
-//! runs these steps at once and signs as doctor.
+//! Finds damage in both stores of a live system. Changes nothing. Only the steps of a reaper repair damage; `repair` runs these
+//! steps immediately, and the trails name doctor.
 //!
-//! `evidence` reads the stores. `fleet`, `hints`, `lines` and `schedules` judge what was read, and call no store. `examination`
+//! `evidence` reads the stores. `fleet`, `hints`, `lines` and `schedules` judge this evidence, and call no store. `examination`
 //! checks every suspicion again before it becomes a finding.
 
 mod evidence;

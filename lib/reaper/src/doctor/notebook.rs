@@ -1,4 +1,4 @@
-//! The results of the checks: the checked things, the suspicions, the findings, and notes for an operator.
+//! The results of the checks: the number of checks, the suspicions, the findings, and notes for an operator.
 
 use leasehold_core::{Drift, JobId, QueueName};
 use serde::Serialize;
@@ -29,7 +29,7 @@ impl About {
     }
 }
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
     /// The name of the check.
@@ -42,19 +42,19 @@ pub struct Finding {
     /// The job of the finding.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
-    /// Where doctor found it: `postgres`, `redis` or `both`.
+    /// Where doctor found the problem: `postgres`, `redis` or `both`.
     pub store: &'static str,
-    /// What was found.
+    /// A description of the problem.
     pub detail: String,
-    /// What to do, if an operator must act.
+    /// The advice, if an operator must act.
     pub advice: String,
 }
 
-/// A thing that is wrong, or that only moved during the reading.
+/// A problem, or something that only changed during the reading.
 #[derive(Clone, Debug)]
 pub(super) struct Suspicion {
     pub(super) finding: Finding,
-    /// The subject. The same suspicion about the same subject in the next reading is no coincidence.
+    /// The subject. If the next reading has the same suspicion about the same subject, it becomes a finding.
     subject: String,
 }
 
@@ -94,7 +94,7 @@ impl Notebook {
         });
     }
 
-    /// Not wrong, but good to know.
+    /// No problem, but interesting for an operator.
     pub(super) fn note(&mut self, note: String) {
         self.notes.push(note);
     }

@@ -1,5 +1,4 @@
-//! Repairs what can be repaired, at once: first checks the stores, so that the damage is known, then runs every step of
-//! a reaper.
+//! Repairs damage immediately: first checks the stores, so that the damage is known, then runs every step of a reaper.
 
 use super::examination::examine_for;
 use crate::{error::Error, reaper::Reaper, settings::Settings};
@@ -12,13 +11,14 @@ use std::{
 };
 use tokio::time::{Instant, sleep};
 
-/// Long enough to tell jobs that only move from damage. The steps also repair damage that this check misses.
+/// Long enough to distinguish damage from jobs that only change their state. The steps also repair damage that this
+/// check misses.
 const LOOK_FOR: Duration = Duration::from_millis(300);
 /// How often a recount is tried while another process changes the counts, once a tick.
 const RECOUNTS_MAX: u32 = 40;
 
-/// Runs every step of a reaper twice, because the steps repair damage only when they see it a second time. Signs as
-/// doctor in the trails of jobs. Returns the damage that was found and repaired, by kind.
+/// Runs every step of a reaper twice, because the steps repair damage only when they see it a second time. The trails
+/// of jobs name doctor. Returns the damage that was found and repaired, by kind.
 ///
 /// # Errors
 /// A store does not answer to the first reading.
@@ -52,8 +52,8 @@ where
     let (lease, tick_every) = (settings.lease, settings.tick);
     let mut reaper = Reaper::new(store_of_reaper, head_of_reaper, settings).for_doctor(missing);
     if is_any_overdue {
-        // No reaper was running, so nobody knows whether workers could renew these leases: the workers get the time of
-        // one lease.
+        // No reaper was running, so it is unknown whether workers could renew these leases: the workers get the time
+        // of one lease.
         let began = Instant::now();
         reaper.tick().await;
         while reaper.waits_to_expire() && began.elapsed() <= lease {

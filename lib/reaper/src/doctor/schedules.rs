@@ -1,4 +1,5 @@
-//! Checks that each schedule waits for the next tick of its timing. A clock that was ahead for a while leaves a later one.
+//! Checks that each schedule waits for the next tick of its timing. A database clock that was ahead for a while leaves a
+//! tick that is too late.
 
 use super::{
     evidence::Evidence,

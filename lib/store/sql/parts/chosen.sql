@@ -5,7 +5,7 @@
 --             enqueued at this time or before; error: a pattern for the last error, in which a
 --             backslash is a backslash; batch.
 -- Plan:       a filter on rows that are found in the order of an index. The state is compared as text; otherwise the planner may
---             scan the index of one state. For the same reason the batch is compared as it stands in no index.
+--             scan the index of one state. For the same reason the batch is compared in a form that no index has.
 ($queue::text IS NULL OR j.queue::text = $queue::text)
 AND ($kind::text IS NULL OR j.kind::text = $kind::text)
 AND j.state::text = ANY ($states::text[])

@@ -1,7 +1,7 @@
 -- claimable: the jobs that may be claimed: queued, of a kind that has a handler in the worker, and paused neither with their queue nor
 -- with their kind. A job with a fair key is not parked in its lane, and its key is not paused. The statements that claim by id contain
--- this text, and so does `look`, which says why a job was not claimed. `claim`, for plain jobs, and `claim_line` say the same in other words,
--- which cost less; a test compares them with `look`. Limits belong here.
+-- this text, and so does `look`, which says why a job was not claimed. `claim`, for plain jobs, and `claim_line` have the same
+-- conditions in another form, which costs less; a test compares them with `look`. Limits belong here.
 --
 -- Takes:      kinds = $3; queue
 -- From:       rows of leasehold.job, as `j`; kinds: an array of names, or NULL for every kind; queue: the queue of the hints, which is the
@@ -10,8 +10,8 @@
 --             job_line_at to find one id. claim_line scans job_line_at and has the same conditions on the columns of that index.
 --             The arrays are read once for each statement, and are empty for most queues. A correlated subquery beside one, for each job
 --             or only if the array is not empty, would make each claim measurably slower.
---             A plain job costs one count of columns instead of the conditions in the parentheses. Each step of an expression that
---             PostgreSQL reads is a line of its processor's cache.
+--             A plain job costs one count of columns instead of the conditions in the parentheses. Each step of an expression
+--             that PostgreSQL evaluates reads one cache line of the processor.
 -- Index:      pause_pkey.
 j.state::text = 'queued'
 AND ($kinds::text[] IS NULL OR j.kind::text = ANY ($kinds::text[]))

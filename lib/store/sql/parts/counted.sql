@@ -4,11 +4,12 @@
 -- Takes:      queues = true
 -- From:       queues: a condition on the rows `c`, which have a queue.
 -- Answer:     CTEs; the last one is `counted`: queue, kind, blocked, scheduled, queued, running, succeeded, dead, cancelled.
--- Exact:      a transaction changes jobs and counts at once. A statement sees all of its changes or none, and counts them in the fold
---             or apart from it, never in both. Ends are those after the first fold that is not a minute old, and up to 5 s older.
+-- Exact:      a transaction changes jobs and counts together. A statement sees all changes of a transaction or none, and counts them
+--             either in the fold or among the later changes, never in both. Ends are counted since the newest fold that is at least
+--             a minute old, so they cover up to 5 s more than a minute.
 -- Index:      count_fold_pkey, the newest rows; folded_count_pkey, the rows of two folds; count_change_xact, from the first transaction
 --             on that the fold has not seen, and one probe for each transaction that was open then.
--- Cost:       1 µs for each row: it depends on the number of queues and kinds, not on that of jobs.
+-- Cost:       1 µs for each row: it depends on the number of queues and kinds, not on the number of jobs.
 newest_fold AS MATERIALIZED (
     SELECT f.fold, f.snapshot FROM leasehold.count_fold f ORDER BY f.fold DESC LIMIT 1
 ), minute_fold AS MATERIALIZED (

@@ -1,10 +1,11 @@
--- dead_letter: of each job that has just died in a queue with a dead-letter queue, makes a new job there, with the same kind,
--- payload, priority, limits and retry policy. The new job has the error of the dead one, and a row of leasehold.dead_letter connects both.
+-- dead_letter: for each job that has just died in a queue with a dead-letter queue, makes a new job in the dead-letter queue,
+-- with the same kind, payload, priority, limits and retry policy. The new job has the error of the dead one, and a row of
+-- leasehold.dead_letter connects both.
 --
 -- Takes:      ended
--- From:       rows of leasehold.history, as `$ended`: jobs that the same statement has ended. So a death makes its letter in the
---             same transaction, or neither of them happens.
--- Guard:      the job is no dead letter itself. So no chain and no circle of queues makes letters without end.
+-- From:       rows of leasehold.history, as `$ended`: jobs that the same statement has ended. So one transaction contains the
+--             death and the dead letter: either both happen or neither.
+-- Guard:      the job is no dead letter itself. So a chain or a cycle of queues cannot make an endless number of dead letters.
 -- Hint:       none; the next tick of a reaper finds the new job in the line.
 -- Index:      queue_pkey, dead_letter_pkey.
 letter AS MATERIALIZED (

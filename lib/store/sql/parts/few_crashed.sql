@@ -1,5 +1,5 @@
--- few_crashed: the jobs to claim among those that were found and locked: all jobs that have never crashed, and as many of the
--- others as there is room for.
+-- few_crashed: the jobs to claim among the jobs that were found and locked: all jobs that have never crashed, and as many
+-- other jobs as there is room for.
 --
 -- From:       rows of `found`, as `f`: id, crashed (the job has crashed before), in_danger (one more crash would end the job).
 -- Index:      job_in_danger, but only if there is a job that has crashed.

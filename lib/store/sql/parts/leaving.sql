@@ -1,5 +1,5 @@
--- leaving: the columns of a deleted job that `finish` needs. With `j.*`, which is shorter and does for rare ends, a completion
--- takes 5 % longer, because all columns are copied.
+-- leaving: the columns of a deleted job that `finish` needs. `j.*` is shorter and is good enough for rare ends. But with it a
+-- completion takes 5 % longer, because PostgreSQL copies all columns.
 --
 -- From:       a row of leasehold.job, as `j`.
 j.id, j.run_at, j.created_at, j.started_at, j.worker, j.epoch, j.attempt, j.max_attempts, j.timeout_ms, j.priority,

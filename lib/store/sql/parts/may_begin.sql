@@ -1,9 +1,10 @@
--- may_begin: the jobs in the line that may begin now, as far as their own words say: their time is not over, and no other job with
--- the same unique key has begun, if only one of these jobs may run.
+-- may_begin: the jobs in the line whose own fields allow them to begin now. The job has not expired, and, if only one job with
+-- its unique key may run, no other job with this key has begun.
 --
 -- From:       rows of leasehold.job, as `j`.
 -- Race:       a job with the same key can be enqueued only after the claim of the other job has committed, because the claim moves
---             the key from one unique index to another one. So a claim that sees the later job sees the other one as begun.
+--             the key from one unique index to another one. So a claim that sees the later job also sees that the other job has
+--             begun.
 -- Plan:       a plain job has none of these columns, and costs two comparisons with NULL. The subquery is a scalar one, because
 --             an EXISTS may be planned as a scan of the whole index.
 -- Index:      job_begun_key, but only for jobs with the rule keep_last.

@@ -1,5 +1,5 @@
--- rare_words: what the run of a job without rare words does without, as the text of a JSON object. NULL for a job that has no retry policy,
--- no parents, no fair key and no trace.
+-- rare_words: the fields of a run that most jobs do not have, as the text of a JSON object. NULL for a job that has no retry
+-- policy, no parents, no fair key and no trace.
 --
 -- From:       rows of leasehold.job, as `j`.
 -- Index:      trace_pkey, only for a job with a trace: it has a value in `retry`.

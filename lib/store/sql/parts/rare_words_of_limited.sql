@@ -1,4 +1,4 @@
--- rare_words_of_limited: the rare words of a job that leasehold.claim_limited has claimed; see rare_words.
+-- rare_words_of_limited: the rare fields of a job that leasehold.claim_limited has claimed; see rare_words.
 --
 -- From:       rows of the function, as `c`.
 -- Index:      trace_pkey, only for a job with a trace: it has a value in `retry`.

@@ -1,6 +1,6 @@
--- tell_children: what the end of jobs means for the jobs that depend on them. The call of parents_ended is the second statement
--- of the transaction: it has a new snapshot, so it sees the children that somebody has enqueued since this statement began. A
--- job without children costs one comparison.
+-- tell_children: applies the end of jobs to the jobs that depend on them. The call of parents_ended is the second statement of
+-- the transaction: it has a new snapshot, so it sees the children that somebody has enqueued since this statement began. A job
+-- without children costs one comparison.
 --
 -- Takes:      ended
 -- From:       rows of `$ended`: id, state, is_parent.

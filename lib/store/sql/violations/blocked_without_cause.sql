@@ -1,5 +1,5 @@
--- blocked_without_cause: each blocked job waits for a parent that can still end as the job needs, and a reaper goes on with ended
--- parents. With `hold`, a job also waits for a parent that ended badly, because an operator may revive the parent.
+-- blocked_without_cause: each blocked job waits for a parent that can still end as the job needs, and a reaper continues with
+-- ended parents. With `hold`, a job also waits for a parent that ended badly, because an operator may revive the parent.
 -- A child that somebody has locked is told when the lock is released. Until then the reaper notes its parent again at each tick.
 -- Index: job_blocked, edge_pkey, edge_parent, job_pkey, the primary keys of the partitions of history, ended_parent_pkey.
 SELECT j.id, format('blocked, and waits for %s, which %s', e.parent,

@@ -1,6 +1,6 @@
--- counts_differ: the counts of jobs are those of a count of all jobs. One statement has one snapshot, so changes meanwhile do not matter.
--- And the triggers are there that note changes.
--- Index: job_line_at, job_due, job_blocked, job_lease; those of the counts.
+-- counts_differ: the stored counts of jobs equal a count of all jobs, and the triggers that note changes exist. One statement has
+-- one snapshot, so concurrent changes do not matter.
+-- Index: job_line_at, job_due, job_blocked, job_lease; the indexes of the counts.
 WITH
 -- include counted
 SELECT NULL::uuid AS id, format('queue %s, kind %s: %s jobs are %s, and counted as %s', d.queue, d.kind, coalesce(d.exact, 0), d.state,

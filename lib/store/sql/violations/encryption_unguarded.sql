@@ -1,4 +1,5 @@
--- encryption_unguarded: a queue takes encrypted payloads, and the triggers that refuse others are there and name the queue.
+-- encryption_unguarded: if a queue takes encrypted payloads, the triggers that refuse plain payloads exist and name the
+-- queue.
 -- Index: none, it reads the catalog.
 SELECT NULL::uuid AS id,
        format('queue %s takes encrypted payloads, and no trigger of %s refuses others; `leasehold queue set %s --encrypted on` makes it again',

@@ -1,5 +1,5 @@
 -- finished_without_a_run: a result, or a death, comes from a worker's run. Checks jobs that finished in the last day. A job whose
--- time for retries was over while it waited has no worker, but it has run before.
+-- time for retries ended while the job waited has no worker, but it has run before.
 -- Index: history_finished.
 SELECT h.id, format('%s with worker %s, epoch %s, started %s', h.state, coalesce(h.worker::text, 'none'), h.epoch,
                     coalesce(h.started_at::text, 'never')) AS detail

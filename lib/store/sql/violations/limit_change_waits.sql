@@ -1,6 +1,7 @@
--- limit_change_waits: a change of a limit comes into force with the next claim of such a job, or within ticks of a reaper. Both wait for
--- claims under way, each of which is a short transaction.
--- Index: limit_change_pkey. The number is that of leasehold.key_lock(NULL), the lock of all limits; a reader may not call that function.
+-- limit_change_waits: a change of a limit takes effect with the next claim of a job with this key, or within a few ticks of a
+-- reaper. Both wait for claims under way. Each of these claims is a short transaction.
+-- Index: limit_change_pkey. The number is the result of leasehold.key_lock(NULL), the lock of all limits; a reader may not call
+-- that function.
 SELECT NULL::uuid AS id,
        format('a change of limit key %L waits since %s; %s', c.key, c.asked_at, coalesce(
            (SELECT format('the session with pid %s has the lock of all limits, in a transaction that is open since %s', a.pid, a.xact_start)

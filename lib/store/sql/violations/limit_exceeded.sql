@@ -1,5 +1,5 @@
--- limit_exceeded: a key has no more live leases than its limit. Runs may be more after a limit was lowered, or after the key fell under a
--- pattern; then the youngest of them began before the change.
+-- limit_exceeded: a key has no more live leases than its limit. There may be more runs after a limit was lowered, or after a new
+-- pattern matched the key. In this case, the youngest of these runs began before the change.
 -- Index: job_lease, key_limit_pkey, key_limit_pattern.
 SELECT NULL::uuid AS id, format('limit key %L has %s runs, and its limit is %s', r.key, r.runs, l.running) AS detail
 FROM (SELECT k.key, count(*) AS runs, max(j.started_at) AS youngest

@@ -1,4 +1,5 @@
--- unique_key_twice: a unique key has at most one live job; with the rule keep_last, one that has begun and one that has not.
+-- unique_key_twice: a unique key has at most one live job; with the rule keep_last, it has at most one job that has begun
+-- and one that has not.
 -- Index: none used on purpose (`|| ''`): if job_unique_key or job_begun_key is damaged, the check must not use it.
 SELECT (array_agg(j.id ORDER BY j.id))[1] AS id,
        format('unique key %L has %s live jobs', j.unique_key || '', count(*)) AS detail

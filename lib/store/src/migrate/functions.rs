@@ -144,7 +144,7 @@ impl AppliedFunctions {
         if self.revision > known { Err(Error::FunctionsNewer { found: self.revision, known }) } else { Ok(()) }
     }
 
-    /// Fails unless the functions are those of this program or of a newer program.
+    /// Fails unless the functions belong to this program or to a newer program.
     pub(super) fn check(&self) -> Result<(), Error> {
         let differing = self.differing();
         let is_current = differing.is_empty() && self.without_file().is_empty();

@@ -1,9 +1,9 @@
-//! The connections and the patience of a migration.
+//! The connections of a migration, and how long it waits for locks.
 //!
 //! A statement that changes a table waits until no other session uses the table, and all later users of the table wait
 //! behind it. So a migration makes many short attempts, with pauses in which other sessions continue. One connection
-//! does the work. The other connection holds the lock that only one migration can have, and asks what the first
-//! connection waits for.
+//! does the work. The other connection is the guard: it holds the lock that only one migration can have, and finds out
+//! which session the first connection waits for.
 
 use super::steps::{Step, plain, steps};
 use crate::{
@@ -35,17 +35,16 @@ const MARK: &str = "/* leasehold migrate */ ";
 const LOCK_TIMEOUT: Duration = Duration::from_millis(200);
 /// The first and the longest pause after a lock that was not free.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
-/// How often the guard asks what the work waits for: several times within one lock timeout.
+/// How often the guard checks which session the work waits for: several times within one lock timeout.
 const LOOK_EVERY: Duration = Duration::from_millis(70);
-/// The timeout of such a question: a pooler may have no other connection free.
+/// The timeout of such a check: a pooler may have no other connection free.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often the log says what the migration waits for.
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
 pub(super) struct Session {
     store: Store,
-    /// The connection that works. It is made when a schema in use needs it: a pooler may have only one connection for
-    /// us.
+    /// The working connection. It is made when a schema in use needs it: a pooler may have only one connection for us.
     work: Option<PgConnection>,
     /// The connection that holds the lock. It is in a transaction from the moment when it has the lock.
     guard: PgConnection,
@@ -59,7 +58,7 @@ pub(super) struct Session {
     version: i64,
 }
 
-/// The text about a session that is in the way.
+/// The text about a session that blocks the migration.
 struct InTheWay(Holder);
 
 impl fmt::Display for InTheWay {
@@ -83,7 +82,7 @@ impl Session {
         &mut self.guard
     }
 
-    /// Makes the connection that works.
+    /// Makes the working connection.
     async fn begin_work(&mut self) -> Result<(), Error> {
         if self.work.is_none() {
             let sql = || Error::sql("migrating the schema");
@@ -168,7 +167,7 @@ impl Session {
             return self.transaction(&[], &[(migration.sql.as_str().to_owned(), migration)]).await;
         };
         self.end_leftovers().await?;
-        // deadlock_detected: a statement of a killed migration began meanwhile. Every step can be run twice.
+        // deadlock_detected: at the same time, a statement of a killed migration began. Every step can be run twice.
         while let Err(error) = self.steps(&steps).await {
             if error.code().as_deref() != Some("40P01") {
                 return Err(error);
@@ -180,8 +179,8 @@ impl Session {
     }
 
     /// Ends the statements that a killed migration left at the server. Behind a pooler, the server does not notice that
-    /// the client is gone and continues to build an index, and the next migration would wait for the index. This
-    /// session has the lock that only one migration can have, so every other statement with the mark is a leftover.
+    /// the client has died, and continues to build an index. The next migration would wait for the index. This session
+    /// has the lock that only one migration can have, so every other statement with the mark is a leftover.
     async fn end_leftovers(&mut self) -> Result<(), Error> {
         let doing = Error::sql("ending the statements of a killed migration");
         loop {
@@ -241,7 +240,7 @@ impl Session {
             let Some(work) = &mut self.work else { return Err(no_connection()) };
             let (answer, blocker) = watched(run(work, scripts, migrations), &self.store.bounded, self.pid).await;
             let Err(error) = answer else { return Ok(()) };
-            // If the connection is gone, its transaction is gone too.
+            // If the connection is closed, its transaction has ended too.
             let _ = sqlx::raw_sql(ROLLBACK).execute(work).await;
             // lock_not_available, deadlock_detected, serialization_failure
             if !matches!(code_of(&error).as_deref(), Some("55P03" | "40P01" | "40001")) {
@@ -294,7 +293,7 @@ impl Session {
         }
     }
 
-    /// Pauses so that other sessions continue. Fails if the patience is used up.
+    /// Pauses so that other sessions can continue. Fails if the time for waits is used up.
     async fn pause(&mut self, pause: Duration, waited: Duration, by: &impl fmt::Display) -> Result<(), Error> {
         self.waited += waited;
         if self.waited >= self.patience {
@@ -351,7 +350,7 @@ async fn builder(server: &Bounded) -> Option<i32> {
     timeout(LOOK_TIMEOUT, query.fetch_optional(server)).await.ok()?.ok()?
 }
 
-/// The result of some work, and what the work waited for meanwhile.
+/// The result of some work, and the sessions that the work waited for.
 async fn watched<T>(work: impl Future<Output = T>, server: &Bounded, pid: Option<i32>) -> (T, Option<InTheWay>) {
     let mut work = pin!(work);
     let mut seen = None;

@@ -1,16 +1,16 @@
 //! A migration as steps.
 //!
 //! A migration is one transaction, unless its first line is `-- no-transaction`. Then it is a list of steps. Each step
-//! commits alone, and is repeated if it was interrupted. So each step can be run twice. A line `-- step` begins a step.
-//! After a comma, the line may say more:
+//! commits alone, and is repeated if it was interrupted. So it must be safe to run a step twice. A line `-- step`
+//! begins a step. After a comma, the line may say more:
 //!
 //! - `for partitions without INDEX`: once for each partition of history that has no part of this index; `$PARTITION`
 //!   stands for the name of the partition.
 //! - `if invalid INDEX`: only if the build of this index has begun and has not finished.
 //! - `with function NAME`: the step needs this function, so it begins with the text of the function's file.
 //!
-//! A statement with CONCURRENTLY runs outside a transaction. In a new schema nobody can be held up, so there everything
-//! is one transaction, and the words that avoid locks are removed.
+//! A statement with CONCURRENTLY runs outside a transaction. A new schema has no users that could be blocked. So there
+//! everything is one transaction, and the keywords that avoid locks (CONCURRENTLY, NOT VALID) are removed.
 
 use super::functions;
 
@@ -78,7 +78,7 @@ pub(super) fn steps(sql: &str) -> Option<Vec<Step>> {
     Some(steps)
 }
 
-/// The text of the migration for a schema that nobody uses yet.
+/// The text of the migration for a schema without users.
 pub(super) fn plain(sql: &str) -> String {
     let Some(steps) = steps(sql) else { return sql.trim_end().to_owned() };
     let needed = steps.into_iter().filter(|step| step.partitions_without.is_none() && step.if_invalid.is_none());
@@ -119,7 +119,7 @@ mod tests {
     /// The earlier migrations were made when no database had jobs yet.
     const FIRST_TO_KEEP_THE_RULES: i64 = 6;
 
-    /// Statements that would hold up all writers for as long as it takes to read a table.
+    /// Statements that would block all writers while PostgreSQL reads a whole table.
     #[test]
     fn no_new_migration_holds_up_writers() {
         for migration in migrations().iter().filter(|migration| migration.version >= FIRST_TO_KEEP_THE_RULES) {
@@ -147,7 +147,7 @@ mod tests {
             }
         }
     }
-    /// The first migration after functions got files of their own.
+    /// The first migration after functions got separate files.
     const FIRST_WITHOUT_FUNCTIONS: i64 = 13;
 
     /// A function that a migration made would be in no file, and its changes would have no hash.

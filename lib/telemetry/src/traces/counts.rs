@@ -10,7 +10,7 @@ use std::{
 /// The counts of the whole process: it has one subscriber, and so one export.
 pub(super) static COUNTS: Counts = Counts::new();
 
-/// What became of spans.
+/// How many spans were exported, lost or dropped.
 #[derive(Debug)]
 pub(super) struct Counts {
     /// Spans were exported at some time. Otherwise there are no series.

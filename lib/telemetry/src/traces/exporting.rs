@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
 
-/// What libraries do inside: spans of these targets are not exported.
+/// Internal spans of libraries: spans of these targets are not exported.
 const INSIDE: [&str; 10] = [
     "h2",
     "hyper",
@@ -45,7 +45,8 @@ const INSIDE: [&str; 10] = [
     "tower",
 ];
 
-/// The export of the spans of this process. Dropping it loses the spans that are not sent: call [`Traces::stop`].
+/// The export of the spans of this process. Dropping this value loses the spans that have not been sent: call [`Traces::stop`]
+/// first.
 pub struct Traces {
     tracer: SdkTracer,
     stopping: CancellationToken,
@@ -60,8 +61,8 @@ impl fmt::Debug for Traces {
 }
 
 impl Traces {
-    /// Starts the export, if the settings or the environment name a collector. Nothing is sent before a span has ended, so a
-    /// collector that is away does not matter here. `service`: the name of a service that is not named. Needs a runtime of tokio.
+    /// Starts the export, if the settings or the environment name a collector. Nothing is sent before a span has ended, so an
+    /// unavailable collector does not matter here. `service`: the name of a service that is not named. Needs a runtime of tokio.
     ///
     /// # Errors
     /// A setting or a variable has an impossible value.
@@ -88,7 +89,7 @@ impl Traces {
         Ok(Some(Self { tracer: provider.tracer("leasehold"), stopping, exporting: tokio::spawn(export), trouble }))
     }
 
-    /// The layer that takes the spans. It belongs into the subscriber of the program.
+    /// The layer that takes the spans. Add it to the subscriber of the program.
     pub fn layer<S>(&self) -> impl Layer<S> + Send + Sync + use<S>
     where
         S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
@@ -98,7 +99,7 @@ impl Traces {
         layer.with_filter(filter_fn(is_exported))
     }
 
-    /// Sends what has not been sent, for at most so long, and ends the export.
+    /// Sends the remaining spans, for at most this time, and ends the export.
     pub async fn stop(self, within: Duration) {
         turn_off();
         self.stopping.cancel();
@@ -110,8 +111,8 @@ impl Traces {
     }
 }
 
-/// Whether a span is exported: those of Leasehold, and those of the program at the level INFO or above. Events are not: they are logs,
-/// and could have anything in them.
+/// Whether a span is exported: the spans of Leasehold, and the spans of the program at the level INFO or above. Events are not
+/// exported: they are logs, and may contain anything.
 #[must_use]
 pub fn is_exported(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
@@ -137,7 +138,8 @@ fn exporter(target: &Target) -> Result<SpanExporter, TracesError> {
     built.map_err(|error| TracesError::new("telemetry.otlp_endpoint", format!("cannot be used: {error}")))
 }
 
-/// Samples what the caller samples: the parent of a span, or the span that enqueued the job of a run. Otherwise the ratio decides.
+/// Follows the sampling decision of the caller, which is the parent of a span, or the span that enqueued the job of a run.
+/// Otherwise the ratio decides.
 #[derive(Clone, Debug)]
 struct ByCaller(Sampler);
 

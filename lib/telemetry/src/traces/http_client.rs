@@ -1,4 +1,4 @@
-//! Sends a batch of spans over HTTP, on a connection of its own: a batch is sent once a second at most.
+//! Sends a batch of spans over HTTP, on a new connection: a batch is sent once a second at most.
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
@@ -18,7 +18,7 @@ use tokio_rustls::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-/// How much of an answer is read.
+/// The maximum number of bytes that are read from an answer.
 const ANSWER_MAX_BYTES: usize = 64 * 1024;
 
 /// A client of one collector. The caller has a timeout.

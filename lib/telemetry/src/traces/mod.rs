@@ -1,14 +1,14 @@
-//! Traces: what one request, one enqueue and one run look like in OpenTelemetry.
+//! Traces: the spans of OpenTelemetry for a request, an enqueue and a run.
 //!
 //! - `context` is the switch of all spans, and reads and writes the header `traceparent` of W3C Trace Context.
-//! - `sent` is the span of a call that enqueues, `run` the span of a run, `request` the span of an HTTP request. Names and attributes
-//!   are those of the semantic conventions for messaging and for HTTP.
+//! - `sent` is the span of a call that enqueues, `run` the span of a run, `request` the span of an HTTP request. Names and
+//!   attributes follow the semantic conventions for messaging and for HTTP.
 //! - `run_ids` gives the span of a run an id that follows from the name of the run.
 //! - `settings` says where spans go. With the feature `otlp`: `target` decides about the collector, `exporting` starts the export,
 //!   `queue` holds the spans until a batch is sent, and `http_client` sends a batch over HTTP.
 //!
-//! Spans are spans of the crate `tracing`. So whatever a handler does in spans of its own belongs to the span of its run.
-//! No span has a payload, a result, the text of an error, a token or a query of a URL.
+//! Spans are spans of the crate `tracing`. So the spans that a handler makes belong to the span of its run. No span has a
+//! payload, a result, the text of an error, a token or a query of a URL.
 //!
 //! While traces are off, every function here returns after it has read one flag.
 

@@ -28,13 +28,13 @@ use tracing::{Dispatch, instrument::WithSubscriber};
 
 /// How many spans wait at most: the default of the specification. With 1 KiB each, 2 MiB.
 pub(super) const QUEUE_MAX: usize = 2048;
-/// How many spans are sent at once: the default of the specification.
+/// How many spans are sent in one batch: the default of the specification.
 pub(super) const BATCH_MAX: usize = 512;
 /// How long a span waits for others.
 const WAIT: Duration = Duration::from_secs(1);
 /// How long a batch may take, with the tries after a failure.
 const SENT_WITHIN: Duration = Duration::from_secs(15);
-/// For how long no span may have been lost before the trouble counts as over.
+/// For how long no span may have been lost before the log reports the end of the losses.
 const CALM: Duration = Duration::from_secs(30);
 
 /// The end of the queue that spans come in.
@@ -45,7 +45,7 @@ pub(super) struct Queue {
     counts: &'static Counts,
 }
 
-/// Makes a queue. The second value sends what is in the queue until `stopping`, and then the rest.
+/// Makes a queue. The second value is the task that sends the spans of the queue until `stopping`, and then the rest.
 pub(super) fn queue(
     exporter: impl SpanExporter,
     stopping: CancellationToken,
@@ -57,7 +57,7 @@ pub(super) fn queue(
 }
 
 impl Queue {
-    /// What the queue knows about lost spans.
+    /// The state of the queue about lost spans.
     pub(super) fn trouble(&self) -> Arc<Trouble> {
         Arc::clone(&self.trouble)
     }

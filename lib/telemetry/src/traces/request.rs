@@ -11,7 +11,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 /// The methods that are named. A client can invent others.
 const METHODS: [&str; 9] = ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];
 
-/// As much of a path is shown, in bytes. A client can send longer ones, and spans wait in memory.
+/// The maximum length of a shown path, in bytes. A client can send longer ones, and spans wait in memory.
 const PATH_MAX_BYTES: usize = 256;
 
 fn clipped(path: &str) -> &str {
@@ -49,7 +49,7 @@ impl RequestSpan {
             span.set_attribute("http.route", route.to_owned());
         }
         if let Some(caller) = traceparent.and_then(remote) {
-            // An error says that no layer takes the span: then there is nothing to set.
+            // An error means that no layer takes the span: in this case there is no parent to set.
             let _ = span.set_parent(Context::new().with_remote_span_context(caller));
         }
         let context = span.context();

@@ -1,4 +1,4 @@
-//! The span of a run: `process {queue}`, the root of a trace of its own.
+//! The span of a run: `process {queue}`, the root of a new trace.
 
 use super::{
     context::{SYSTEM, TARGET, is_on, remote},
@@ -11,10 +11,10 @@ use opentelemetry::{
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// The attribute of a link that says what the other span is.
+/// The attribute of a link that says which span the link points to.
 const LINK: &str = "messaging.leasehold.link";
 
-/// What the span of a run says about it.
+/// The attributes of the span of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct TracedRun<'a> {
     /// The id of the job.
@@ -73,7 +73,7 @@ impl RunSpan {
         let ids = Ids::of(run.job, run.epoch);
         let context = ids.lent(|| span.context());
         let has_our_ids = context.span().span_context().trace_id() == ids.trace;
-        // Without these ids, nobody knows the ids of the attempt before.
+        // Without these ids, the ids of the previous attempt are unknown.
         if has_our_ids && run.attempt > 1 && run.epoch > 1 {
             let is_sampled = context.span().span_context().is_sampled();
             let before = Ids::of(run.job, run.epoch - 1).remote(is_sampled);

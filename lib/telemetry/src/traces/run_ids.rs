@@ -1,6 +1,6 @@
 //! The ids of the span of a run follow from the name of the run, which is the id of the job and the epoch.
 //!
-//! So the run that follows can link to the run before without anybody having written down a context, also if the worker of the run before
+//! So the next run can link to the previous run although no process has stored a context, even if the worker of the previous run
 //! was killed. See ADR 43.
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
@@ -51,8 +51,8 @@ impl Ids {
     }
 }
 
-/// Makes ids of spans: for the span of a run those that follow from the run, and random ids for all others. Give this to the provider of
-/// your spans, so that the span of an attempt links to the span of the attempt before.
+/// Makes ids of spans: for the span of a run, ids that are computed from the run; for all other spans, random ids. Give this to
+/// the provider of your spans, so that the span of an attempt links to the span of the attempt before.
 #[cfg(feature = "otlp")]
 #[derive(Clone, Debug, Default)]
 pub struct RunIds(opentelemetry_sdk::trace::RandomIdGenerator);

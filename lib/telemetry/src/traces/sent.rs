@@ -5,7 +5,7 @@ use opentelemetry::{Context, trace::Status};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// As many contexts of callers as a span links to.
+/// The most contexts of callers to which a span links.
 const LINKS_MAX: usize = 128;
 
 /// The span of one call that enqueues.
@@ -25,7 +25,7 @@ impl SendSpan {
             return None;
         }
         let mut given: Vec<&str> = given.collect();
-        // The context of the span is what the other jobs get.
+        // The other jobs get the context of the span.
         let kind = if given.len() < count { "producer" } else { "client" };
         let name = queue.map_or_else(|| "send".to_owned(), |queue| format!("send {queue}"));
         let span = tracing::info_span!(
@@ -56,7 +56,7 @@ impl SendSpan {
         &self.span
     }
 
-    /// What the jobs store; `None` if the span is not sampled.
+    /// The context that the jobs store; `None` if the span is not sampled.
     #[must_use]
     pub fn traceparent(&self) -> Option<&str> {
         self.traceparent.as_deref()

@@ -1,4 +1,4 @@
-//! Where spans go, and which.
+//! Where spans are sent, and which spans.
 
 /// How spans are sent to a collector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,14 +9,14 @@ pub enum OtlpProtocol {
     HttpProtobuf,
 }
 
-/// Where spans go, and which. A value that is missing is taken from the variables `OTEL_…` of the environment.
+/// Where spans are sent, and which spans. A value that is missing is taken from the variables `OTEL_…` of the environment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TraceSettings {
     /// The collector: `http://host:4318`.
     pub endpoint: Option<String>,
     /// How spans are sent.
     pub protocol: Option<OtlpProtocol>,
-    /// Which part of the traces that begin in this process is exported, from 0 to 1.
+    /// The part of the traces that is exported, from 0 to 1. It applies to traces that begin in this process.
     pub sample_ratio: f64,
     /// The name of the service.
     pub service_name: Option<String>,

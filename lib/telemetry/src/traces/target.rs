@@ -25,7 +25,7 @@ impl TracesError {
     }
 }
 
-/// Where spans are sent, and what they say about this process.
+/// Where spans are sent, and their attributes about this process.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Target {
     pub(super) endpoint: Url,
@@ -43,8 +43,8 @@ const RESOURCE: &str = "telemetry.resource_attributes";
 const RESOURCE_VARIABLE: &str = "OTEL_RESOURCE_ATTRIBUTES";
 
 impl Target {
-    /// A setting wins over a variable. `None`: nobody has named a collector, or the variables say that nothing is exported and no setting
-    /// names a collector. `service`: the name of a service that is not named.
+    /// A setting wins over a variable. `None`: no setting and no variable names a collector, or the variables switch the export
+    /// off and no setting names a collector. `service`: the name of a service that is not named.
     pub(super) fn decide(
         settings: &TraceSettings,
         service: &str,
@@ -104,7 +104,7 @@ fn read_endpoint(name: &'static str, given: &str) -> Result<Url, TracesError> {
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
         return Err(TracesError::new(name, example));
     }
-    // Whoever logs an address must not log a password.
+    // An address in a log must not contain a password.
     if !url.username().is_empty() || url.password().is_some() {
         let problem = "has a user or a password; give the collector a header with OTEL_EXPORTER_OTLP_HEADERS instead";
         return Err(TracesError::new(name, problem));

@@ -1,4 +1,4 @@
-//! File descriptor 3 of a command: lines of JSON, with which the command tells its progress and enqueues jobs.
+//! File descriptor 3 of a command: lines of JSON, with which the command reports its progress and enqueues jobs.
 
 use crate::run::Run;
 use leasehold_core::{FOLLOWING_MAX, FOLLOWING_MAX_BYTES, InvalidProgress, NewJob};
@@ -15,10 +15,10 @@ use tokio::{
 
 /// The number of the file descriptor in the command.
 pub(crate) const DESCRIPTOR: i32 = 3;
-/// The longest line: a payload of the full size, and the other words of a job.
+/// The longest line: a payload of the full size, and the other fields of a job.
 const LINE_MAX_BYTES: u64 = 1024 * 1024 + 64 * 1024;
 
-/// Reads a job from a JSON object, with the words of a line of `leasehold enqueue --stdin`.
+/// Reads a job from a JSON object, with the fields of a line of `leasehold enqueue --stdin`.
 pub type ReadJob = fn(&str) -> Result<NewJob, String>;
 
 /// One line.
@@ -33,7 +33,7 @@ struct Line {
     enqueue: Option<Box<RawValue>>,
 }
 
-/// A number, told in the words of JSON and not in those of Rust.
+/// A number. Its error message uses the terms of JSON and not the terms of Rust.
 fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
     let value = Option::<Value>::deserialize(from)?;
     value.map(|value| value.as_f64().ok_or_else(|| D::Error::custom("progress must be a number"))).transpose()
@@ -61,7 +61,7 @@ impl Channel {
     }
 
     /// Reads lines until the command closes the pipe. Returns what is wrong with the first wrong line. The lines after it are
-    /// read and ignored: a command must not wait for somebody who reads.
+    /// read and ignored: a command must not block on a full pipe.
     pub(crate) async fn listen(self, run: &Run) -> Option<String> {
         let mut lines = BufReader::new(self.from);
         let (mut jobs, mut bytes, mut nth, mut is_warned) = (0, 0, 0, false);
@@ -74,7 +74,7 @@ impl Channel {
             }
             let wrong = match hear(&line, self.read_job, run) {
                 Ok(Heard::Done) => continue,
-                // A wrong number is no reason to lose the work of the command.
+                // The work of the command must not be lost because of a wrong number.
                 Ok(Heard::BadProgress(error)) => {
                     if !is_warned {
                         let id = run.fence().id;
@@ -90,7 +90,7 @@ impl Channel {
                 Ok(Heard::Job(job)) => {
                     jobs += 1;
                     bytes += job.payload.get().len();
-                    // One job more than allowed is kept. The check of all of them then says what the limit is.
+                    // One job more than allowed is kept. The later check of all jobs then reports the limit.
                     if jobs <= FOLLOWING_MAX + 1 && bytes <= FOLLOWING_MAX_BYTES + LINE_MAX_BYTES as usize {
                         run.then(*job);
                     }
@@ -112,11 +112,11 @@ enum Heard {
     Done,
     /// A job to enqueue.
     Job(Box<NewJob>),
-    /// Nothing that a run can say: the line is ignored.
+    /// No known kind of line: it is ignored.
     BadProgress(InvalidProgress),
 }
 
-/// Does what a line says, except for a job to enqueue, which is the answer.
+/// Executes a line. A job to enqueue is only returned.
 fn hear(line: &[u8], read_job: Option<ReadJob>, run: &Run) -> Result<Heard, String> {
     if line.len() as u64 >= LINE_MAX_BYTES {
         return Err(format!("the line is longer than {LINE_MAX_BYTES} bytes"));

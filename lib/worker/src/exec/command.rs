@@ -94,7 +94,7 @@ impl Exec {
     /// Each job carries its command in the payload, as `leasehold each` sends it: `{"argv": ["program", "argument",
     /// …]}`.
     ///
-    /// Everybody who may enqueue such jobs can run any program as the user of this worker.
+    /// Every client that may enqueue such jobs can run any program as the user of this worker.
     #[must_use]
     pub fn from_payload(grace: Duration) -> Self {
         Self::of(Source::Payload, grace)
@@ -111,7 +111,7 @@ impl Exec {
         }
     }
 
-    /// The delays between the attempts of a failing job. By default they are those of the worker.
+    /// The delays between the attempts of a failing job. By default they are the settings of the worker.
     #[must_use]
     pub const fn retrying(mut self, backoff: Backoff) -> Self {
         self.backoff = Some(backoff);

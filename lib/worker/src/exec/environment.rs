@@ -1,5 +1,6 @@
-//! Which variables of the worker are hidden from its commands: the settings of the worker, because they hold passwords.
-//! Otherwise everybody who may enqueue a command, and every program that a command starts, could read the passwords.
+//! Decides which variables of the worker are hidden from its commands: the settings of the worker, because they contain
+//! passwords. Otherwise every client that may enqueue a command, and every program that a command starts, could read
+//! the passwords.
 
 use std::{env, ffi::OsString};
 
@@ -11,7 +12,7 @@ const PRIVATE: &str = "LEASEHOLD__";
 /// Which variables that begin with `LEASEHOLD_` are passed to commands. All other variables are always passed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PassedEnv {
-    /// None of them: a command cannot connect to the stores with the settings of the worker.
+    /// No variable: a command cannot connect to the stores with the settings of the worker.
     #[default]
     None,
     /// Only the variables with these names.

@@ -21,7 +21,7 @@ use std::{
 };
 
 const SCRIPT: &str = include_str!("guard.sh");
-/// The limit of unsent bytes. A shell that is this far behind does not read any more. Another shell replaces it.
+/// The limit of unsent bytes. A shell with this many unread bytes has stopped reading. Another shell replaces it.
 const UNSENT_MAX_BYTES: usize = 64 * 1024;
 
 static GUARD: Mutex<Guard> = Mutex::new(Guard { shell: None, runs: BTreeMap::new(), unsent: Vec::new() });

@@ -1,13 +1,13 @@
 # Ends the commands of a worker that was killed. This shell reads a pipe that the worker holds open. The pipe closes
-# when the worker ends, for whatever reason. The worker says which commands are running:
+# when the worker ends, for any reason. The worker says which commands are running:
 #
 #   run SLOT NAME      a command is about to be started, with LEASEHOLD_RUN=NAME in its environment
 #   group SLOT GROUP   the command was started, and leads this process group
 #   over SLOT          no process of the command is left
 #
-# When the input ends, each running command gets TERM and, a moment later, KILL, with its whole process group. Processes
-# that have left the group are found by their environment. So is a command that was started just before the worker
-# ended, before the worker could send its group.
+# When the input ends, each running command gets TERM and, a moment later, KILL, with its whole process group. The shell
+# finds processes that have left the group by their environment. In the same way it finds a command that the worker
+# started just before it ended, before it could send the group.
 trap '' TERM INT HUP QUIT
 
 last=0

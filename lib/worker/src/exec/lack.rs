@@ -1,5 +1,5 @@
-//! What this worker lacks to run any command: file descriptors, processes, memory, a shell, a folder. Such a lack says
-//! nothing about the job, so it must not cost the job an attempt.
+//! Finds out what this worker lacks to run any command: file descriptors, processes, memory, a shell, a folder. Such a
+//! lack is not the fault of the job, so it must not cost the job an attempt.
 //!
 //! A missing folder counts only after a command has failed: a command that succeeds without the folder did not need it.
 
@@ -120,7 +120,7 @@ impl Surroundings {
     }
 }
 
-/// Why nobody can write to this folder; `None` if writing works.
+/// Why the folder is not writable; `None` if writing works.
 fn unwritable(folder: &Path) -> Option<String> {
     match fs::metadata(folder) {
         Err(error) => return Some(error.to_string()),
@@ -145,9 +145,8 @@ pub(crate) fn shell_lack() -> Option<String> {
     (!found).then(|| "a shell: no program sh in PATH may be run".to_owned())
 }
 
-/// What the worker lacks, judged from a shell that ended with this exit code, or by a signal, after these words: a
-/// process for the command, or the resources to run a shell at all. Only the shell itself begins its messages with its
-/// name.
+/// What the worker lacks, judged from the exit code (or the signal) and the error text of a shell: a process for the
+/// command, or the resources to run a shell at all. Only messages of the shell itself begin with its name.
 pub(crate) async fn lack_of_shell(code: Option<i32>, stderr: &str) -> Option<String> {
     let last = stderr.lines().next_back().unwrap_or_default();
     if last.starts_with("sh: ") && last.to_ascii_lowercase().contains("fork") {

@@ -4,12 +4,12 @@
 //! | --- | --- |
 //! | 0 | succeeded; standard output is the result |
 //! | 75 | try again later, no attempt spent |
-//! | 65 | can never succeed: dead at once |
+//! | 65 | can never succeed: dead immediately |
 //! | any other, or a signal | failed, retried with backoff |
 //!
 //! *The result* is the JSON value on standard output if the output is exactly one JSON value. Any other output is a
 //! string, unchanged, with U+FFFD in place of bytes that are not UTF-8. No output means no result. A command that
-//! writes more than a result may hold is stopped at once and its job is dead, since the next run would write as much.
+//! writes more than a result may hold is stopped immediately and its job is dead, since the next run would write as much.
 //!
 //! *The error text* is the end of standard error.
 //!
@@ -18,7 +18,7 @@
 //! when they are interrupted. When the leader has ended, the rest of the group is killed: a job is over when its
 //! command says so. On Linux, the commands of a worker that gets KILL end too (`guard`).
 //!
-//! *File descriptor 3* (`channel`) takes lines of JSON. `{"progress": 0.4, "note": "…"}` tells how far the command is.
+//! *File descriptor 3* (`channel`) takes lines of JSON. `{"progress": 0.4, "note": "…"}` reports how far the command is.
 //! `{"enqueue": {…}}` enqueues a job in the transaction that ends this run as succeeded; if the run does not succeed, the job is
 //! not made. A line that cannot be read makes the job dead, since the next run would write the same.
 //!

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A file that only this user can read. It is removed when the run is over.
+/// A file that only this user can read. It is removed when the run has ended.
 #[derive(Debug)]
 pub(crate) struct ParentsFile(PathBuf);
 

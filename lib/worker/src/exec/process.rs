@@ -26,7 +26,7 @@ use tokio::{
 };
 
 /// How long the pipes may stay open after the group has ended. Only a process that left the group can still hold them.
-/// Nobody waits for the output of such a process.
+/// The worker does not wait for the output of such a process.
 const PIPES_MOMENT: Duration = Duration::from_secs(1);
 
 /// How a command ended.
@@ -154,7 +154,7 @@ async fn feed(mut stdin: ChildStdin, payload: &str) {
     }
 }
 
-/// The process group of a command. The group is killed if this value is dropped before the command is over.
+/// The process group of a command. The group is killed if this value is dropped before the command has ended.
 struct Group {
     leader: Option<Pid>,
     guarded: Guarded,

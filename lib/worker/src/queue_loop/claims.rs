@@ -1,4 +1,5 @@
-//! The ways to claim of a queue's loop: by hints, by parked hints, from the line, and past jobs that cannot be claimed.
+//! The four ways in which the loop of a queue claims: by hints, by parked hints, from the line, and past jobs that cannot be
+//! claimed.
 
 use super::QueueLoop;
 use crate::{claim::Claimed, filling::Filling, front::Tried, refused::Sorted, settled_hints::give_back, take::Took};
@@ -62,12 +63,11 @@ impl QueueLoop {
         }
     }
 
-    /// Claims from the front of the line: jobs that have never crashed, and, from time to time or if slots are left, as
-    /// many of the crashed jobs as may run at once. `None`: PostgreSQL did not answer.
+    /// Claims from the front of the line: jobs that have never crashed, and, from time to time or if slots are left, as many of
+    /// the crashed jobs as may run at the same time. `None`: PostgreSQL did not answer.
     async fn claim_front(&mut self, free: usize) -> Option<Vec<JobId>> {
         let is_turn = self.crashed_turn <= Instant::now();
-        // At the set interval one slot is kept for crashed jobs. Otherwise they would wait as long as there are other
-        // jobs.
+        // At the set interval one slot is kept for crashed jobs. Otherwise they would wait while there are other jobs.
         let mut started = self.queue.claim_line(free - usize::from(is_turn && free > 1), false).await?;
         if started.len() < free {
             self.crashed_turn = Instant::now() + CRASHED_TURN;
@@ -76,8 +76,8 @@ impl QueueLoop {
         Some(started)
     }
 
-    /// Claims jobs of served kinds from the line. If there are no more such jobs, waits for a moment before the head is
-    /// read again.
+    /// Claims jobs of served kinds from the line. If there are no more such jobs, the loop waits for a moment before it reads
+    /// the head again.
     pub(super) async fn claim_own_kinds(&mut self, free: usize) {
         self.give_back_taken().await;
         let Some(started) = self.claim_front(free).await else { return };
@@ -153,7 +153,7 @@ impl QueueLoop {
     }
 
     /// Claims. While PostgreSQL works on the claim, Redis hands out the hints for the next claim: as many as slots will
-    /// be free in a moment. Where jobs run long, that number is zero.
+    /// be free in a moment. If jobs run long, this number is zero.
     pub(super) async fn claim(&mut self, free: usize) {
         if self.taken.is_empty() {
             let limit = self.front.hints_for(free);

@@ -9,9 +9,10 @@
             server.drain()
             assert server.job(handle.id).state == "succeeded"
 
-Handlers really run, one after the other, and all calls go through the client. The tests of this package run the same cases on
-this server and on `leasehold api`. The server in memory does not know limits, fair keys, schedules, and the word `unique`: a call that it
-does not know raises `NotImplementedError`, and limit keys and fair keys are only labels.
+Handlers really run, one after the other, and all calls go through the client. The tests of this package run the same
+cases on this server and on `leasehold api`. The server in memory does not support limits, fair keys, schedules and
+the field `unique`. A call that it does not support raises `NotImplementedError`. It stores limit keys and fair keys,
+but they have no effect.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ _RUNS_MAX: Final = 10_000
 
 
 class _FakeClient(Client):
-    """Waits in virtual time: one look is enough."""
+    """Waits in virtual time: one read is enough."""
 
     def wait(self, id: str, timeout: float = 60.0) -> Job:
         return _final(self.do(_wait_for(id, timeout)), timeout)
@@ -78,15 +79,17 @@ class _AsyncTransport:
         self._routes = routes
 
     async def send(self, request: Request) -> Answer:
-        """Answers at once."""
+        """Answers immediately."""
         return self._routes.send(request)
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """There is no connection to close."""
 
 
 class FakeServer:
-    """The server, and a worker that runs when it is told. As a context manager it takes the place of the clients of the app."""
+    """The server, and a worker that runs only in `drain`. As a context manager, it replaces the clients of the
+    app.
+    """
 
     def __init__(self, app: App, *, start: datetime | None = None) -> None:
         self._app = app
@@ -112,7 +115,7 @@ class FakeServer:
         return self._store.now
 
     def advance(self, seconds: float) -> None:
-        """Moves the time. Scheduled jobs become due, and leases run out. Runs nothing: call `drain`."""
+        """Moves the time. Scheduled jobs become due, and leases run out. Runs no job: call `drain` for that."""
         self._store.advance(seconds)
 
     def job(self, id: str) -> Job:
@@ -120,12 +123,12 @@ class FakeServer:
         return Job.of(view(self._store.jobs[id]))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
     def enqueued(self, job: JobType[P, R] | None = None) -> Sequence[Job]:
-        """All jobs, the first one first; or all of one kind."""
+        """All jobs, or all jobs of one kind, in the order in which they were enqueued."""
         kind = None if job is None else job.kind
         return [self.job(one.id) for one in self._store.jobs.values() if kind in (None, one.kind)]
 
     def assert_enqueued(self, job: JobType[P, R], *, times: int | None = None, **fields: Any) -> Job:
-        """There is a job of this kind whose payload has these fields. Returns the newest one."""
+        """Asserts that there is a job of this kind whose payload has these fields. Returns the newest such job."""
         found = [one for one in self.enqueued(job) if _has(one.payload, fields)]
         if not found or (times is not None and len(found) != times):
             others = [one.payload for one in self.enqueued(job)]
@@ -134,8 +137,8 @@ class FakeServer:
         return found[-1]
 
     def drain(self, *, for_s: float = 0.0) -> int:
-        """Runs every job that is due, and the jobs that these enqueue. With `for_s`, moves the time whenever nothing is due, so far
-        at most. Returns the number of runs."""
+        """Runs every job that is due, and the jobs that these jobs enqueue. With `for_s`, moves the time whenever no
+        job is due, at most by `for_s` seconds in all. Returns the number of runs."""
         end = self._store.now + timedelta(seconds=for_s)
         runs = 0
         while runs < _RUNS_MAX:
@@ -153,7 +156,7 @@ class FakeServer:
         raise AssertionError(f"{_RUNS_MAX} runs, and no end")
 
     def _wait(self, job: FakeJob, timeout_s: float) -> None:
-        """A program that waits for a job lets the worker work."""
+        """When a program waits for a job, the worker runs the due jobs."""
         end = self._store.now + timedelta(seconds=timeout_s)
         while not job.is_final:
             if self.drain():
@@ -188,13 +191,15 @@ class FakeServer:
 
 
 def _finished(handler: Coroutine[Any, Any, Outcome]) -> Outcome:
-    """Runs an async handler to its end, also for a test that is itself async: its loop waits."""
+    """Runs an async handler to its end. This also works in an async test: the loop of the test waits."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, handler).result()
 
 
 def new_run(job: NewJob, *, attempt: int = 1) -> Run:
-    """A run for a handler that a test calls itself: `resize.function(new_run(resize.new("a.png", 3)), "a.png", 3)`."""
+    """A run for a test that calls a handler directly: `resize.function(new_run(resize.new("a.png", 3)), "a.png",
+    3)`.
+    """
     return Run(
         id=job.id or str(uuid.uuid4()),
         epoch=attempt,

@@ -19,7 +19,7 @@ _Reply = tuple[int, Any]
 
 
 class Routes:
-    """Answers requests like the server does."""
+    """Answers requests as the server does."""
 
     def __init__(self, store: Store, wait: Callable[[FakeJob, float], None]) -> None:
         self._store, self._wait = store, wait
@@ -41,7 +41,7 @@ class Routes:
         return Answer(status, {"x-request-id": new_id()}, json.dumps(value).encode())
 
     def close(self) -> None:
-        """Nothing is open."""
+        """There is no connection to close."""
 
     def _dispatch(self, request: Request) -> _Reply:
         parts = urlsplit(request.path)

@@ -36,7 +36,7 @@ def invalid(details: list[dict[str, str]]) -> Refused:
 
 
 def seconds_of(text: object) -> float:
-    """Reads a length of time such as `1h30m`. Raises `ValueError`."""
+    """Reads a duration such as `1h30m`. Raises `ValueError`."""
     if not isinstance(text, str) or not re.fullmatch(r"(\d+(\.\d+)?(ms|s|m|h|d|w))+", text):
         raise ValueError("must be a length of time such as 10s or 1h30m")
     return sum(float(number) * _UNITS[unit] for number, _, unit in re.findall(r"(\d+(\.\d+)?)(ms|s|m|h|d|w)", text))
@@ -59,7 +59,7 @@ class FakeJob:
     unique_key: str | None = None
     batch: str | None = None
     fair_key: str | None = None
-    #: Nobody is told: the server in memory has no webhooks, so it takes every id.
+    #: It has no effect: the server in memory has no webhooks, so it accepts every id.
     webhook: str | None = None
     #: The word of the job, or the header of the request that has made the job.
     traceparent: str | None = None
@@ -111,7 +111,7 @@ class Store:
         return min(times, default=None)
 
     def advance(self, seconds: float) -> None:
-        """Moves the time, and does on the way what a reaper does."""
+        """Moves the time, and does the work of a reaper for each moment in between."""
         end = self.now + timedelta(seconds=seconds)
         while (due := self.next_due()) is not None and due <= end:
             self.now = max(self.now, due)
@@ -143,7 +143,7 @@ class Store:
     # Enqueue
 
     def add(self, words: dict[str, Any], pointer: str = "") -> tuple[FakeJob, bool]:
-        """Makes a job, or finds the one with its id or its unique key."""
+        """Makes a job, or finds the existing job with its id or its unique key."""
         made = self.read(words, pointer)
         existing = self.jobs.get(made.id) or self._holder(made)
         if existing is not None:
@@ -160,7 +160,7 @@ class Store:
         return made, True
 
     def read(self, words: dict[str, Any], pointer: str) -> FakeJob:
-        """Checks the words of a job."""
+        """Checks the fields of a job."""
         words = dict(words)
         problems: list[dict[str, str]] = []
 
@@ -252,7 +252,9 @@ class Store:
         return job
 
     def end(self, id: str, epoch: int, worker: str, operation: str, body: dict[str, Any]) -> tuple[str, bool]:
-        """Ends a run. Returns the state of the job, and whether an earlier request has ended the run so."""
+        """Ends a run. Returns the state of the job, and whether an earlier request has already ended the run in the
+        same way.
+        """
         earlier = self.jobs[id].ends.get(epoch) if id in self.jobs else None
         if earlier is not None and earlier[0] == operation:
             return earlier[1], True

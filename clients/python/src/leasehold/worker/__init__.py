@@ -1,4 +1,4 @@
-"""The worker: claims jobs over HTTP, runs their handlers, and says how the runs have ended.
+"""The worker: claims jobs over HTTP, runs their handlers, and sends the server the end of each run.
 
 `claiming` claims, `supervisor` watches one run, `execution` and `children` run handlers, `leases` renews, `worker` starts and stops all.
 """

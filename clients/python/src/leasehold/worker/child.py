@@ -1,7 +1,8 @@
 """A process that runs handlers for a worker: `python -m leasehold.worker.child MODULE:APP FD`.
 
-The worker sends one line of JSON for each run on a socket, and perhaps a line that the handler is to stop. The process answers with
-one line: how the run has ended. When the worker is gone, the socket ends, and so does this process.
+The worker sends one line of JSON for each run on a socket, and another line if the handler must stop. The process
+answers with one line, which says how the run has ended. If the worker has ended, the socket is closed, and this
+process ends too.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Child:
         self._task: tuple[asyncio.AbstractEventLoop, asyncio.Task[Outcome]] | None = None
 
     def serve(self) -> None:
-        """Runs handlers until the worker is gone."""
+        """Runs handlers until the worker has ended."""
         threading.Thread(target=self._listen, daemon=True).start()
         self._send({"ready": True})
         while True:
@@ -78,7 +79,7 @@ class Child:
                     else:
                         self._stop(order["stop"])
         finally:
-            # The worker is gone. What the handler has started is in the group of this process.
+            # The worker has ended. The processes that the handler has started are in the group of this process.
             os.killpg(0, signal.SIGKILL)
 
     def _stop(self, why: str) -> None:

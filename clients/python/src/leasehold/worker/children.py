@@ -1,7 +1,8 @@
-"""Handlers in processes of their own. A handler that crashes, leaks or does not stop costs its own process.
+"""Runs handlers in separate processes. A handler that crashes, leaks memory or does not stop affects only its own
+process.
 
-A process is started new (spawn, not fork), so it has no threads and no connections of the worker. It is used for one run after the
-other. Its process group is killed when a run does not stop.
+A process is started with spawn, not fork, so it has no threads and no connections of the worker. A process executes
+one run after another. If a run does not stop, the worker kills the process group of its process.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class _ProcessExecution:
         self._process, self._keep, self._ended = process, keep, ended
 
     def interrupt(self, why: str) -> None:
-        """The process passes this on to the handler."""
+        """Tells the process, which tells the handler."""
         self._process.send({"stop": why})
 
     def kill(self) -> bool:
@@ -94,7 +95,7 @@ class _Process:
         with theirs:
             command = [sys.executable, "-m", "leasehold.worker.child", target, str(theirs.fileno())]
             try:
-                # A session of its own, so that a kill reaches what the handler has started.
+                # A new session, so that a kill reaches the processes that the handler has started.
                 self._process = subprocess.Popen(
                     command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
                 )
@@ -132,14 +133,14 @@ class _Process:
         self.send({"run": about, "payload": payload, "timeout_s": timeout_s})
 
     def send(self, line: dict[str, Any]) -> None:
-        """Sends a line. If the process is gone, its reader says so."""
+        """Sends a line. If the process has ended, the thread that reads its answers reports this."""
         try:
             self._link.sendall(json.dumps(line).encode() + b"\n")
         except OSError:
             pass
 
     def kill(self) -> None:
-        """Kills the process and what its handler has started."""
+        """Kills the process and all processes that its handler has started."""
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):

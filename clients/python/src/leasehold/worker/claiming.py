@@ -1,7 +1,8 @@
-"""Claims jobs of one queue, in a thread of its own.
+"""Claims jobs of one queue, in a separate thread.
 
-A claim has an id. If its answer is lost, the same claim is asked for again: the server gives the same jobs. When the worker stops, the
-claim that waits is broken off, and asked for once more without waiting: what it had got is given back at once, and no attempt is lost.
+A claim has an id. If its answer is lost, the worker sends the same claim again, and the server gives the same jobs.
+When the worker stops, it aborts the waiting claim and sends it once more without waiting. It gives back the jobs that
+the claim had got immediately, so these jobs lose no attempt.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class ClaimLoop(threading.Thread):
         self._fails = False
 
     def stop(self) -> None:
-        """Claims no more. A claim that waits is broken off."""
+        """Stops claiming. Aborts a waiting claim."""
         self._halt.set()
         self._abort.now()
 
@@ -79,7 +80,7 @@ class ClaimLoop(threading.Thread):
                 self._begin(job, self.slots)
 
     def _claim(self, claim_id: str, free: int) -> list[ClaimedJob]:
-        """One claim, asked for until there is an answer. Raises an error that another try does not mend."""
+        """Sends one claim until there is an answer. Raises errors that another attempt cannot fix."""
         pause = 0.1
         while not self._halt.is_set():
             try:
@@ -89,7 +90,7 @@ class ClaimLoop(threading.Thread):
             except (*_FATAL, errors.Draining):
                 raise
             except _REFUSED as error:
-                # A worker whose token has just been changed goes on when the new one is known.
+                # A worker whose token has just been changed continues when the server knows the new token.
                 if not self._was_accepted:
                     raise
                 self._is_down(error)
@@ -112,7 +113,7 @@ class ClaimLoop(threading.Thread):
         return call.read(answer, False)
 
     def _give_back(self, claim_id: str, free: int) -> None:
-        """The answer of a claim that was broken off may have been on its way, with jobs."""
+        """Gives back the jobs of a claim that was aborted: its answer, with jobs, may have been under way."""
         deadline = time.monotonic() + _LAST_ASK_WITHIN_S
         while time.monotonic() < deadline:
             try:

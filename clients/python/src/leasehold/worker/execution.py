@@ -1,4 +1,4 @@
-"""Handlers in this process: sync ones in threads, async ones as tasks of one loop."""
+"""Runs handlers in this process: sync handlers in threads, async handlers as tasks of one loop."""
 
 from __future__ import annotations
 
@@ -36,11 +36,13 @@ class Executor(Protocol):
     def start(
         self, job: JobType[Any, Any], run: Run, payload: Any, timeout_s: float, ended: Callable[[], None]
     ) -> Execution:
-        """Starts a handler. Raises `OSError` or `RuntimeError` if this machine cannot: the job is not to blame."""
+        """Starts a handler. Raises `OSError` or `RuntimeError` if this machine cannot start it: this is not a failure
+        of the job.
+        """
         ...
 
     def close(self) -> None:
-        """Ends what the executor keeps for later runs."""
+        """Ends the threads or processes that the executor keeps for later runs."""
         ...
 
 
@@ -103,7 +105,7 @@ class ThreadExecutor:
         execution = _TaskExecution()
 
         async def work() -> Outcome:
-            # The outcome is kept here: a future that was cancelled has none, whatever its task still did.
+            # The outcome is kept here: a cancelled future has no outcome, even if its task still finished.
             outcome = await perform_async(self._app, job, run, payload, timeout_s)
             execution.outcome = outcome
             ended()

@@ -1,4 +1,6 @@
-"""Renews the leases of all runs of a worker, in a thread of its own with a connection of its own. It is the last thread to stop."""
+"""Renews the leases of all runs of a worker, in a separate thread with its own connection. It is the last thread to
+stop.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ class Held:
     run: Run
     #: Wakes the supervisor of the run.
     wake: threading.Event
-    #: The handler has ended, and the server is told. The lease is renewed until it knows; afterwards it is lost in good order.
+    #: The handler has ended, and the worker sends the end to the server. The lease is renewed until the server has the end.
+    #: If the lease is lost after that, this is no error.
     is_ending: bool = False
 
     def interrupt(self, why: str) -> None:
@@ -65,7 +68,7 @@ class Leases(threading.Thread):
             return list(self._held.values())
 
     def stop(self, within_s: float) -> None:
-        """Stops the thread, when no run is left."""
+        """Stops the thread as soon as no run is left."""
         self._ended.set()
         self.join(within_s)
 

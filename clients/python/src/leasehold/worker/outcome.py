@@ -1,4 +1,4 @@
-"""How a run ends, as the server is told."""
+"""How a run ends, in the form that the server gets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ ERROR_MAX_CHARS: Final = 8 * 1024
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of a run: `complete`, `fail`, `snooze` or `release`, with its fields; or `drop`: another worker decides."""
+    """The end of a run: `complete`, `fail`, `snooze` or `release`, with its fields; or `drop`: the lease is lost, so
+    the server is not told.
+    """
 
     operation: str
     body: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -87,7 +89,8 @@ def of_error(error: BaseException, run: Run, timeout_s: float) -> Outcome:
     if run.why is not None:
         # An error after the handler was told to stop is a way to stop.
         return interrupted(run.why, timeout_s)
-    # Nobody has told the run to stop, so a `CancelledError` is the handler's own, as of a task that it has cancelled.
+    # The run was not told to stop, so the `CancelledError` comes from the handler, for example from a task that it
+    # has cancelled.
     return failed("".join(traceback.format_exception(error)))
 
 

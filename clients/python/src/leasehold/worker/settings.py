@@ -1,4 +1,4 @@
-"""What a worker is told at its start."""
+"""The settings that a worker gets at its start."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ..errors import ConfigError
 class Settings:
     """The settings of a worker."""
 
-    #: The queues, each with the number of jobs that run at once.
+    #: The queues, each with the number of jobs that run at the same time.
     queues: Mapping[str, int]
-    #: `thread`: handlers are threads of this process, or tasks if they are async. `process`: each slot has a process of its own.
+    #: `thread`: handlers are threads of this process, or tasks if they are async. `process`: each slot has a separate process.
     isolation: Literal["thread", "process"] = "thread"
     #: How long a stop lets handlers finish.
     grace_s: float = 25.0
@@ -23,7 +23,7 @@ class Settings:
     lease_s: float = 30.0
     #: How long one claim waits at the server for a job.
     wait_s: float = 20.0
-    #: How long a handler that is told to stop may still take. Then its process is killed; a thread cannot be killed.
+    #: How long a handler may continue after it was told to stop. Then its process is killed; a thread cannot be killed.
     stop_within_s: float = 5.0
     #: How long one run may take if its job does not say.
     timeout_s: float = 3600.0
@@ -52,5 +52,5 @@ class Settings:
 
     @property
     def lease_ms(self) -> int:
-        """The lease, as the server wants it."""
+        """The lease, in the form that the server reads."""
         return round(self.lease_s * 1000)

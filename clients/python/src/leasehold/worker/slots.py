@@ -1,4 +1,4 @@
-"""The slots of a queue: how many of its jobs run at once."""
+"""The slots of a queue: how many of its jobs run at the same time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Slots:
         self._changed = threading.Condition()
 
     def reserve_all(self, within_s: float) -> int:
-        """Waits for a free slot, and takes all free ones; 0 when the time is over."""
+        """Waits for a free slot, and takes all free slots. Returns their number, or 0 if the time is over."""
         with self._changed:
             self._changed.wait_for(lambda: self._free > 0, within_s)
             reserved, self._free = self._free, 0

@@ -20,7 +20,7 @@ from .settings import Settings
 from .slots import Slots
 
 log = logging.getLogger("leasehold.worker")
-#: A pause after this machine could not start a handler, so that the job is not claimed again at once.
+#: A pause after this machine could not start a handler, so that the job is not claimed again immediately.
 _LACK_PAUSE_S = 2.0
 _UNREADABLE = "the payload, or the result of a parent, has a whole number with more digits than Python reads"
 
@@ -74,7 +74,7 @@ class Supervisor(threading.Thread):
                 execution = self._executor.start(self._job, run, self._payload, self._timeout_s, self._held.wake.set)
                 outcome = self._watch(execution)
             except (OSError, RuntimeError) as error:
-                # What the worker lacks spends no attempt.
+                # A lack of the worker spends no attempt.
                 log.error("no handler can be started, so the job %s is given back: %s", self._held.run.id, error)
                 outcome = Outcome("release")
             self._settle(outcome)
@@ -114,12 +114,14 @@ class Supervisor(threading.Thread):
                 if not execution.kill():
                     log.warning("the handler of the job %s does not stop (%s); it keeps its slot", run.id, run.why)
                 return interrupted(run.why, self._timeout_s)
-            # An event can be missed by nobody, so the bound only limits what a lost wake-up would cost.
+            # No thread can miss an event, so the bound only limits the cost of a lost wake-up.
             held.wake.wait(min(1.0, max((kill_at or deadline) - now, 0.01)))
             held.wake.clear()
 
     def _settle(self, outcome: Outcome) -> None:
-        """Tells the server. While the server is away, the end is kept and sent again: the fence decides whether it is accepted."""
+        """Tells the server. While the server is unavailable, keeps the end and sends it again. The fence of the run
+        decides whether the server accepts it.
+        """
         self._held.is_ending = True
         run = self._held.run
         deadline = time.monotonic() + self._settings.settle_within_s

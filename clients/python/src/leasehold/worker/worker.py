@@ -1,4 +1,6 @@
-"""Starts the threads of a worker, and stops them in order: first the claims, then the runs, at last the renewal of leases."""
+"""Starts the threads of a worker, and stops them in order: first the claims, then the runs, and last the renewal of
+leases.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,7 @@ class Worker:
         if settings.isolation == "process" and target is None:
             raise errors.ConfigError("isolation by processes needs the name of the app, such as module:app")
         self.settings = settings
-        #: New at each start, so that the server tells this process from the one before.
+        #: New at each start, so that the server can distinguish this process from the previous one.
         self.id = str(uuid.uuid4())
         self._app = app
         self._client = client or app.client
@@ -57,12 +59,12 @@ class Worker:
         os.set_blocking(self._wake_read, False)
 
     def stop(self) -> None:
-        """Lets the worker stop, from any thread. A second call does not wait for handlers."""
+        """Asks the worker to stop, from any thread. After a second call it does not wait for handlers."""
         self._wanted += 1
         self._wake()
 
     def _stop_once(self) -> None:
-        """Lets the worker stop, and wait for handlers however often this is called."""
+        """Asks the worker to stop. It waits for handlers even if this is called several times."""
         self._wanted = max(self._wanted, 1)
         self._wake()
 
@@ -101,7 +103,7 @@ class Worker:
             claim.join(max(0.0, claims_end - time.monotonic()))
         while self._live_runs() and time.monotonic() < deadline and self._wanted < 2:
             self._look(_LOOK_S)
-        # Cancels and lost leases are heard until the end: `_leases` still works.
+        # Cancels and lost leases are received until the end: `_leases` still works.
         for held in self._leases.all():
             held.interrupt("stopping")
         end = time.monotonic() + self.settings.stop_within_s + 1.0
@@ -146,7 +148,7 @@ class Worker:
         return ClaimLoop(client, queue, kinds, self.id, self.settings, self._begin, self._on_fatal, self._stop_once)
 
     def _own_client(self, timeout_s: float) -> Client:
-        """A client with connections of its own, so that nobody waits for a connection of another thread."""
+        """A client with its own connections, so that no thread waits for a connection of another thread."""
         transport = self._client.transport
         if isinstance(transport, SocketTransport):
             transport = SocketTransport(transport.place)

@@ -1,5 +1,5 @@
-//! What a lane knows about the front of the head, for each set of kinds that its claims ask for. A worker that claims one job after
-//! another finds what its last claim has learnt.
+//! The conclusions of a lane about the front of the head, for each set of kinds that its claims ask for. So a worker that claims
+//! one job after another reuses the conclusions from its last claim.
 
 use crate::claim::waiter::{Group, Groups};
 use leasehold_ports::Kinds;
@@ -12,7 +12,7 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(30);
 /// The most sets of kinds that a lane remembers.
 const REMEMBERED_AT_MOST: usize = 256;
 
-/// What is known for one set of kinds.
+/// The conclusions for one set of kinds.
 #[derive(Debug)]
 struct Known {
     kinds: Kinds,
@@ -22,7 +22,7 @@ struct Known {
     used_at: Instant,
 }
 
-/// What is known for each set of kinds.
+/// The conclusions for each set of kinds.
 #[derive(Debug, Default)]
 pub(super) struct Fronts(Vec<Known>);
 

@@ -37,7 +37,7 @@ impl Lane {
         let mut sorted = sort(&self.queue, refused, looked);
         let mut foreign_count = sorted.foreign();
         if let Some(nth) = of_group {
-            // A job of another kind than those of the claim is for another group of this lane.
+            // A job whose kind is not among the kinds of the claim is for another group of this lane.
             let is_foreign = |id: &JobId| kinds.get(id).filter(|kind| !self.groups.0[nth].kinds.include(kind));
             let (foreign, park) = sorted.park.into_iter().partition(|(id, _)| is_foreign(id).is_some());
             sorted.park = park;

@@ -19,26 +19,26 @@ use tokio::time::sleep;
 
 /// How many statements are sent to PostgreSQL at the same time.
 const AT_ONCE: usize = 8;
-/// How many claims one statement makes at most, and with how many hints no more claims follow. PostgreSQL works on them one after the
-/// other, and all of them are answered together.
+/// How many claims one statement makes at most, and the number of hints after which no more claims are added. PostgreSQL handles
+/// them one after the other, and all of them are answered together.
 const CLAIMS_TOGETHER: usize = 32;
 const HINTS_TOGETHER: usize = 100;
 
-/// What one turn of the lane found.
+/// The result of one turn of the lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
     /// There were hints or jobs: there may be more.
     Busy,
-    /// Nothing is there for the claims that wait.
+    /// There are no jobs for the waiting claims.
     Idle,
 }
 
-/// What becomes of the hints of claimed jobs.
+/// What happens to the hints of claimed jobs.
 #[derive(Clone, Copy)]
 enum Hints<'a> {
     /// Redis leased the hints for the hand-off, and keeps them for the lease of the run.
     Keep(&'a Arc<dyn WorkerHead>),
-    /// The jobs were claimed from the line. Hints of them that still wait would cost refused claims.
+    /// The jobs were claimed from the line. Their hints that still wait would cost refused claims.
     Forget(&'a Arc<dyn WorkerHead>),
     /// Redis is unavailable.
     Unknown,
@@ -103,7 +103,7 @@ impl Lane {
             };
             match found {
                 Turn::Busy => turn = Turn::Busy,
-                // Only now it is known that no job is there for these claims.
+                // Only now the lane knows that there is no job for these claims.
                 Turn::Idle => self.groups.0[nth].waiters.iter_mut().for_each(|waiter| waiter.is_tried = true),
             }
         }
@@ -303,7 +303,7 @@ impl Lane {
         self.shared.unconfirmed.release(beyond.iter().map(release_of).collect());
         let ids: Vec<JobId> = runs.iter().map(|run| run.job.fence.id).collect();
         let (queue, lease) = (self.queue.clone(), waiter.claim.lease);
-        // Both only save other workers refused claims.
+        // Both calls only save other workers refused claims.
         match hints {
             Hints::Keep(head) => {
                 let head = Arc::clone(head);
@@ -329,7 +329,7 @@ impl Lane {
         if begin_in.is_zero() {
             return waiter.answer(Ok(answer));
         }
-        // The client begins at once, and the token of a limit key comes in a moment.
+        // The client begins immediately, but the token of a limit key comes a moment later.
         tokio::spawn(async move {
             sleep(begin_in).await;
             waiter.answer(Ok(answer));
