@@ -31,16 +31,16 @@ impl fmt::Display for Owner {
     }
 }
 
-/// The place of a value.
+/// The field that an encrypted value belongs to. The value cannot be decrypted for another field.
 #[derive(Clone, Debug)]
-pub enum Place<'a> {
+pub enum BoundTo<'a> {
     /// The payload. It is also bound to the kind, so that it cannot be given to another handler.
     Payload(Owner, &'a Kind),
     /// The result of a job.
     Result(JobId),
 }
 
-impl Place<'_> {
+impl BoundTo<'_> {
     fn owner(&self) -> Owner {
         match self {
             Self::Payload(owner, _) => owner.clone(),
@@ -85,7 +85,7 @@ impl CannotDecrypt {
 impl Keys {
     /// Encrypts JSON with the current key. `None`: there is no key.
     #[must_use]
-    pub fn encrypt(&self, place: &Place<'_>, json: &str) -> Option<String> {
+    pub fn encrypt(&self, place: &BoundTo<'_>, json: &str) -> Option<String> {
         let key = self.current_key()?;
         // 24 random bytes: even among very many values, no two get the same nonce.
         let nonce: [u8; NONCE_BYTES] = rand::random();
@@ -101,7 +101,7 @@ impl Keys {
     ///
     /// # Errors
     /// The key is missing, or the value does not belong to this place.
-    pub fn decrypt(&self, place: &Place<'_>, json: &str) -> Result<String, CannotDecrypt> {
+    pub fn decrypt(&self, place: &BoundTo<'_>, json: &str) -> Result<String, CannotDecrypt> {
         let value = Encrypted::read(json).ok_or(CannotDecrypt::Form)?;
         let name = || value.key.clone().into_owned();
         let key = self.find(&value.key).ok_or_else(|| CannotDecrypt::NoKey(name()))?;
@@ -142,12 +142,12 @@ mod tests {
         let (id, mail) = (JobId::new(), kind("mail"));
         let nightly = || Owner::Schedule("nightly".parse().expect("a name"));
         let places = [
-            Place::Payload(Owner::Job(id), &mail),
-            Place::Payload(Owner::Job(id), &kind("sms")),
-            Place::Payload(Owner::Job(JobId::new()), &mail),
-            Place::Payload(nightly(), &mail),
-            Place::Result(id),
-            Place::Result(JobId::new()),
+            BoundTo::Payload(Owner::Job(id), &mail),
+            BoundTo::Payload(Owner::Job(id), &kind("sms")),
+            BoundTo::Payload(Owner::Job(JobId::new()), &mail),
+            BoundTo::Payload(nightly(), &mail),
+            BoundTo::Result(id),
+            BoundTo::Result(JobId::new()),
         ];
         for (nth, place) in places.iter().enumerate() {
             let value = keys.encrypt(place, r#"{"card": "4111"}"#).expect("a key");
@@ -166,14 +166,14 @@ mod tests {
 
     #[test]
     fn each_value_has_its_own_nonce() {
-        let (keys, place) = (keys(&[("k1", 7)]), Place::Result(JobId::new()));
+        let (keys, place) = (keys(&[("k1", 7)]), BoundTo::Result(JobId::new()));
         assert_ne!(keys.encrypt(&place, "1"), keys.encrypt(&place, "1"));
         assert_eq!(Keys::default().encrypt(&place, "1"), None);
     }
 
     #[test]
     fn an_old_key_decrypts_as_long_as_it_is_there() {
-        let place = Place::Result(JobId::new());
+        let place = BoundTo::Result(JobId::new());
         let old = keys(&[("k1", 7)]).encrypt(&place, "1").expect("a key");
         assert_eq!(keys(&[("k2", 8), ("k1", 7)]).decrypt(&place, &old).as_deref(), Ok("1"));
         let missing = keys(&[("k2", 8)]).decrypt(&place, &old).expect_err("no key");
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn no_part_of_a_value_can_be_changed() {
-        let (keys, place) = (keys(&[("k1", 7)]), Place::Result(JobId::new()));
+        let (keys, place) = (keys(&[("k1", 7)]), BoundTo::Result(JobId::new()));
         let value = keys.encrypt(&place, r#"{"a":1}"#).expect("a key");
         for at in 0..value.len() {
             let mut bytes = value.clone().into_bytes();
@@ -205,7 +205,7 @@ mod tests {
         let keys = Keys::read(&format!("{}:{}", "k".repeat(32), STANDARD.encode([7; 32])), None).expect("a key");
         let longest: ScheduleName = "s".repeat(128).parse().expect("a name");
         let json = format!("\"{}\"", "x".repeat(PLAIN_MAX_BYTES - 2));
-        let value = keys.encrypt(&Place::Payload(Owner::Schedule(longest), &kind("k")), &json).expect("a key");
+        let value = keys.encrypt(&BoundTo::Payload(Owner::Schedule(longest), &kind("k")), &json).expect("a key");
         assert!(value.len() <= PAYLOAD_MAX_BYTES, "{}", value.len());
     }
 }

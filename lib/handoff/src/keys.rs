@@ -189,9 +189,9 @@ impl QueueKeys {
         self.key("filled")
     }
 
-    /// String: where the line begins. The key exists only while PostgreSQL needs long to find the beginning.
-    pub(crate) fn begins(&self) -> String {
-        self.key("begins")
+    /// String: the scan start of the line. The key exists only while PostgreSQL needs long to find the beginning.
+    pub(crate) fn scan_start(&self) -> String {
+        self.key("scan_start")
     }
 }
 

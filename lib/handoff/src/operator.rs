@@ -64,7 +64,7 @@ impl Handoff {
         let keys = self.keys().of(queue);
         let aside = self.aside_kinds(queue).await?;
         // Also deletes the scan start: after a change of the order, jobs may belong before it.
-        let lists = [keys.ready(), keys.claimed(), keys.asides(), keys.filled(), keys.begins()];
+        let lists = [keys.ready(), keys.claimed(), keys.asides(), keys.filled(), keys.scan_start()];
         Ok(vec![
             // The next new hint must not overtake the line, which Redis does not hold.
             command("HSET", (keys.flags(), "overflow", 1)),

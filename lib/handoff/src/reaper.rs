@@ -131,12 +131,12 @@ impl Handoff {
         let steps = vec![
             command("LLEN", keys.ready()).into(),
             command("GET", keys.filled()).into(),
-            command("GET", keys.begins()).into(),
+            command("GET", keys.scan_start()).into(),
         ];
-        let (ready, filled_to, begins): (u32, Option<Vec<u8>>, Option<Vec<u8>>) =
+        let (ready, filled_to, scan_start): (u32, Option<Vec<u8>>, Option<Vec<u8>>) =
             self.run("looking how far the head goes", steps).await?;
         let text = |bytes: Option<Vec<u8>>| bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-        Ok(Tail { ready, filled_to: text(filled_to), scan_start: text(begins) })
+        Ok(Tail { ready, filled_to: text(filled_to), scan_start: text(scan_start) })
     }
 
     /// Reaper: how Redis holds the front of a line: the jobs without a hint, and whether the hints wait in order. Only as many
@@ -167,15 +167,15 @@ impl Handoff {
     pub async fn keep_scan_start(
         &self,
         queue: &QueueName,
-        begins: &str,
+        scan_start: &str,
         kept_for: Option<Duration>,
     ) -> Result<(), Error> {
-        let mut set = command("SET", (self.keys().of(queue).begins(), begins));
+        let mut set = command("SET", (self.keys().of(queue).scan_start(), scan_start));
         match kept_for {
             Some(time) => set.arg("PX").arg(milliseconds(time).max(1)),
             None => set.arg("XX").arg("KEEPTTL"),
         };
-        let (_,): (Value,) = self.run("telling where the line begins", vec![set.into()]).await?;
+        let (_,): (Value,) = self.run("sharing the scan start of a line", vec![set.into()]).await?;
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use leasehold_core::{
     Backoff, ClaimedJob, Encryption, FieldError, FinishedRun, InvalidJob, JobId, JobRecord, Kind, NewJob, OnConflict,
     PLAIN_MAX_BYTES, RESERVED, ScheduleName, Settle, Success, WorkerId,
 };
-use leasehold_encryption::{CannotDecrypt, Encrypted, Keys, Owner, Place};
+use leasehold_encryption::{BoundTo, CannotDecrypt, Encrypted, Keys, Owner};
 use serde_json::value::{RawValue, to_raw_value};
 use std::{
     borrow::Cow,
@@ -110,7 +110,7 @@ impl Store {
         if let Some(wrong) = cannot_be_encrypted(job, &owner) {
             return Err(Error::Invalid(InvalidJob(vec![wrong])));
         }
-        let encrypted = self.crypt.keys.encrypt(&Place::Payload(owner, &job.kind), payload);
+        let encrypted = self.crypt.keys.encrypt(&BoundTo::Payload(owner, &job.kind), payload);
         let payload =
             encrypted.and_then(|text| RawValue::from_string(text).ok()).ok_or_else(|| too_long("payload", payload))?;
         Ok(job.clone().with(|job| job.payload = payload))
@@ -142,7 +142,7 @@ impl Store {
         if json.len() > PLAIN_MAX_BYTES {
             return Err(too_long("result", json));
         }
-        let encrypted = self.crypt.keys.encrypt(&Place::Result(id), json);
+        let encrypted = self.crypt.keys.encrypt(&BoundTo::Result(id), json);
         encrypted.and_then(|text| RawValue::from_string(text).ok()).ok_or_else(|| invalid("result", NO_KEYS.to_owned()))
     }
 
@@ -266,7 +266,7 @@ impl Store {
             Some(schedule @ Owner::Schedule(_)) => schedule,
             _ => Owner::Job(id),
         };
-        let text = self.crypt.keys.decrypt(&Place::Payload(owner, kind), json)?;
+        let text = self.crypt.keys.decrypt(&BoundTo::Payload(owner, kind), json)?;
         RawValue::from_string(text).map_err(|_| CannotDecrypt::Form)
     }
 
@@ -297,7 +297,7 @@ impl Store {
         if !Encrypted::is(result.get()) {
             return result;
         }
-        let text = self.crypt.keys.decrypt(&Place::Result(id), result.get());
+        let text = self.crypt.keys.decrypt(&BoundTo::Result(id), result.get());
         let read = text.and_then(|text| RawValue::from_string(text).map_err(|_| CannotDecrypt::Form));
         read.unwrap_or_else(|error| unreadable("result", &error))
     }
@@ -312,7 +312,7 @@ impl Store {
         if !Encrypted::is(payload.get()) {
             return payload;
         }
-        let text = self.crypt.keys.decrypt(&Place::Payload(Owner::Schedule(name.clone()), kind), payload.get());
+        let text = self.crypt.keys.decrypt(&BoundTo::Payload(Owner::Schedule(name.clone()), kind), payload.get());
         let read = text.and_then(|text| RawValue::from_string(text).map_err(|_| CannotDecrypt::Form));
         read.unwrap_or_else(|error| unreadable("payload", &error))
     }

@@ -34,12 +34,12 @@ pub(crate) struct FairRuns {
 #[derive(Debug, Default)]
 struct Known {
     runs: BTreeMap<(JobId, Epoch), (Instant, QueueName)>,
-    queues: HashMap<QueueName, Looked>,
+    queues: HashMap<QueueName, LastRead>,
 }
 
 /// When the line of a queue was last checked, and how many runs have ended since then.
 #[derive(Debug)]
-struct Looked {
+struct LastRead {
     at: Option<Instant>,
     ended: u32,
 }
@@ -69,16 +69,16 @@ impl FairRuns {
         let known = &mut *known;
         for fence in runs {
             if let Some((_, queue)) = known.runs.remove(&(fence.id, fence.epoch)) {
-                known.queues.entry(queue).or_insert(Looked { at: None, ended: 0 }).ended += 1;
+                known.queues.entry(queue).or_insert(LastRead { at: None, ended: 0 }).ended += 1;
             }
         }
-        let is_due = |looked: &Looked| {
+        let is_due = |looked: &LastRead| {
             looked.ended >= RUNS_BETWEEN
                 || (looked.ended > 0 && looked.at.is_none_or(|at| at.elapsed() >= TIME_BETWEEN))
         };
         let mut due: Vec<QueueName> = Vec::new();
         for (queue, looked) in known.queues.iter_mut().filter(|(_, looked)| is_due(looked)) {
-            *looked = Looked { at: Some(Instant::now()), ended: 0 };
+            *looked = LastRead { at: Some(Instant::now()), ended: 0 };
             due.push(queue.clone());
         }
         due.sort_unstable();

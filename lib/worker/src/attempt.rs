@@ -23,7 +23,7 @@ use tokio::{
 use tracing::Instrument;
 
 /// How a handler ended.
-enum End {
+enum HandlerEnd {
     Returned(Outcome),
     Panicked(String),
     /// The handler was told to stop and did not stop.
@@ -57,7 +57,7 @@ pub(crate) async fn attempt(state: Arc<WorkerState>, run: Run, reservation: Rese
             state.measures.began(queue, run.job().due_for.map(|due_for| due_for + (begun - claimed_at)));
             let span = traces::begin(&run);
             let end = execute(handler, &run, span.as_deref()).await;
-            let has_panicked = matches!(end, End::Panicked(_));
+            let has_panicked = matches!(end, HandlerEnd::Panicked(_));
             let outcome = judge(&run, classify(&run, end, &state));
             if let Some(span) = span {
                 traces::end(&span, &run, &outcome, has_panicked);
@@ -138,7 +138,7 @@ const fn outcome_unbegun(told: Option<StopReason>) -> Outcome {
 
 /// Runs the handler in its own task. A panic then ends only this run, and a handler that blocks its thread can be
 /// abandoned.
-async fn execute(handler: Arc<dyn Handler>, run: &Run, span: Option<&RunSpan>) -> End {
+async fn execute(handler: Arc<dyn Handler>, run: &Run, span: Option<&RunSpan>) -> HandlerEnd {
     let moment = handler.stop_timeout();
     let its_run = run.clone();
     let handling = async move { handler.run(its_run).await };
@@ -148,15 +148,15 @@ async fn execute(handler: Arc<dyn Handler>, run: &Run, span: Option<&RunSpan>) -
     };
     tokio::select! {
         biased;
-        ended = &mut task => return End::from(ended),
+        ended = &mut task => return HandlerEnd::from(ended),
         _ = run.cancelled() => {}
         () = time_out(run.job().timeout) => { run.stop(StopReason::TimedOut); }
     }
     match timeout(moment, &mut task).await {
-        Ok(ended) => End::from(ended),
+        Ok(ended) => HandlerEnd::from(ended),
         Err(_) => {
             task.abort();
-            End::Dropped
+            HandlerEnd::Dropped
         }
     }
 }
@@ -168,7 +168,7 @@ async fn time_out(after: Option<Duration>) {
     }
 }
 
-impl From<Result<Outcome, JoinError>> for End {
+impl From<Result<Outcome, JoinError>> for HandlerEnd {
     fn from(ended: Result<Outcome, JoinError>) -> Self {
         match ended.map_err(JoinError::try_into_panic) {
             Ok(outcome) => Self::Returned(outcome),
@@ -186,21 +186,21 @@ fn message(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("with a value that is not text")
 }
 
-fn classify(run: &Run, end: End, state: &WorkerState) -> Outcome {
+fn classify(run: &Run, end: HandlerEnd, state: &WorkerState) -> Outcome {
     let reason = run.stop_reason();
-    if reason == Some(StopReason::LeaseLost) && matches!(end, End::Returned(Outcome::Succeeded(_))) {
+    if reason == Some(StopReason::LeaseLost) && matches!(end, HandlerEnd::Returned(Outcome::Succeeded(_))) {
         state.counters.stale_writes_refused.add(1);
     }
     outcome(reason, end, run.job().timeout.unwrap_or_default())
 }
 
 /// The result of the run, from how the handler ended and why the handler was told to stop.
-fn outcome(told: Option<StopReason>, end: End, timeout: Duration) -> Outcome {
+fn outcome(told: Option<StopReason>, end: HandlerEnd, timeout: Duration) -> Outcome {
     use StopReason::{Cancelled, LeaseLost, Stopping, TimedOut};
     let returned = match end {
-        End::Returned(outcome) => Some(bounded(outcome)),
-        End::Panicked(message) => Some(Outcome::Failed(message)),
-        End::Dropped => None,
+        HandlerEnd::Returned(outcome) => Some(bounded(outcome)),
+        HandlerEnd::Panicked(message) => Some(Outcome::Failed(message)),
+        HandlerEnd::Dropped => None,
     };
     match (told, returned) {
         (Some(LeaseLost), _) => Outcome::Lost,
@@ -242,7 +242,7 @@ fn bounded(outcome: Outcome) -> Outcome {
 mod tests {
     use super::*;
 
-    fn name(told: Option<StopReason>, end: End) -> String {
+    fn name(told: Option<StopReason>, end: HandlerEnd) -> String {
         match outcome(told, end, Duration::from_millis(1500)) {
             Outcome::Succeeded(_) => "succeeded".to_owned(),
             Outcome::Failed(error) => error,
@@ -253,26 +253,28 @@ mod tests {
     #[test]
     fn what_a_handler_was_told_decides_about_what_it_returned() {
         use StopReason::{Cancelled, LeaseLost, Stopping, TimedOut};
-        let succeeded = || End::Returned(Outcome::Succeeded(None));
-        let failed = || End::Returned(Outcome::Failed("broken".to_owned()));
+        let succeeded = || HandlerEnd::Returned(Outcome::Succeeded(None));
+        let failed = || HandlerEnd::Returned(Outcome::Failed("broken".to_owned()));
         assert_eq!(name(None, succeeded()), "succeeded");
         assert_eq!(name(None, failed()), "broken");
         assert_eq!(name(Some(Cancelled), succeeded()), "succeeded");
         assert_eq!(name(Some(Cancelled), failed()), "Cancelled");
-        assert_eq!(name(Some(Cancelled), End::Dropped), "Cancelled");
+        assert_eq!(name(Some(Cancelled), HandlerEnd::Dropped), "Cancelled");
         assert_eq!(name(Some(Stopping), succeeded()), "succeeded");
         assert_eq!(name(Some(Stopping), failed()), "Interrupted");
-        assert_eq!(name(Some(Stopping), End::Dropped), "Interrupted");
+        assert_eq!(name(Some(Stopping), HandlerEnd::Dropped), "Interrupted");
         assert_eq!(name(Some(LeaseLost), succeeded()), "Lost");
         assert_eq!(name(Some(TimedOut), succeeded()), "timed out after 1.5s");
         assert_eq!(name(Some(TimedOut), failed()), "timed out after 1.5s: broken");
-        assert!(name(Some(TimedOut), End::Dropped).starts_with("timed out after 1.5s; the handler did not stop"));
+        assert!(
+            name(Some(TimedOut), HandlerEnd::Dropped).starts_with("timed out after 1.5s; the handler did not stop")
+        );
     }
 
     #[test]
     fn a_handler_cannot_say_that_it_was_stopped_when_it_was_not() {
         for lie in [Outcome::Interrupted, Outcome::Cancelled, Outcome::Lost] {
-            let named = name(None, End::Returned(lie));
+            let named = name(None, HandlerEnd::Returned(lie));
             assert_eq!(named, "the handler reported a stop, but nothing had told the handler to stop");
         }
     }

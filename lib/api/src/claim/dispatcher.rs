@@ -129,7 +129,7 @@ impl Dispatcher {
         if self.0.stopping.is_cancelled() {
             return Ok(Claimed::nothing());
         }
-        let _place = self.0.place()?;
+        let _waiting = self.0.waiting_claim()?;
         let asked = claim.clone();
         let (reply, answer) = oneshot::channel();
         let waiter = Waiter { claim, max_bytes, until, is_tried: false, reply, turn };
@@ -255,21 +255,21 @@ impl Drop for AwaitedAnswer {
 }
 
 /// Counts a claim that waits.
-struct Place<'a>(&'a AtomicUsize);
+struct WaitingClaim<'a>(&'a AtomicUsize);
 
-impl Drop for Place<'_> {
+impl Drop for WaitingClaim<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Shared {
-    fn place(&self) -> Result<Place<'_>> {
-        let place = Place(&self.waiting);
+    fn waiting_claim(&self) -> Result<WaitingClaim<'_>> {
+        let claim = WaitingClaim(&self.waiting);
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= WAITERS_MAX {
             return Err(Problem::new(Code::TooManyRequests, format!("{WAITERS_MAX} claims wait already")));
         }
-        Ok(place)
+        Ok(claim)
     }
 
     fn lanes(&self) -> MutexGuard<'_, HashMap<QueueName, Arc<Mailbox>>> {

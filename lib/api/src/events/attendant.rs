@@ -10,7 +10,7 @@
 //! This costs a plain job nothing while no client watches.
 
 use super::{
-    hub::{Hub, Looked},
+    hub::{Hub, Wanted},
     ring::Event,
 };
 use crate::api::Api;
@@ -180,7 +180,7 @@ impl Attendant {
         }
     }
 
-    async fn look(&mut self, looked: &Looked) {
+    async fn look(&mut self, looked: &Wanted) {
         self.ends_left = ENDS_MAX;
         let watched: HashSet<JobId> = looked.jobs.iter().copied().collect();
         self.jobs.retain(|id, _| watched.contains(id));
@@ -200,7 +200,7 @@ impl Attendant {
         self.hub.ring.push(events);
     }
 
-    async fn look_at_heads(&mut self, looked: &Looked) {
+    async fn look_at_heads(&mut self, looked: &Wanted) {
         let Some(handoff) = self.api.handoff() else { return };
         let seen = async {
             let mut queues: BTreeSet<QueueName> = looked.queues.iter().cloned().collect();

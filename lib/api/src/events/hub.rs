@@ -36,7 +36,7 @@ struct AllWatched {
 
 /// The queues and jobs that the attendant must read.
 #[derive(Debug)]
-pub(super) struct Looked {
+pub(super) struct Wanted {
     pub(super) jobs: Vec<JobId>,
     pub(super) queues: Vec<QueueName>,
     pub(super) all_queues: bool,
@@ -72,9 +72,9 @@ impl Hub {
     }
 
     /// The queues and jobs that clients watch now.
-    pub(super) fn looked(&self) -> Looked {
+    pub(super) fn looked(&self) -> Wanted {
         let all = self.watched();
-        Looked {
+        Wanted {
             jobs: all.jobs.keys().copied().collect(),
             queues: all.queues.keys().cloned().collect(),
             all_queues: all.all > 0,
@@ -89,7 +89,7 @@ impl Hub {
     }
 }
 
-impl Looked {
+impl Wanted {
     pub(super) fn is_empty(&self) -> bool {
         self.jobs.is_empty() && !self.has_queues()
     }

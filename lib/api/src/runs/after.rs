@@ -11,7 +11,7 @@ use std::{
 };
 
 #[derive(Default)]
-struct Hints {
+struct HintChanges {
     ack: BTreeMap<QueueName, Vec<JobId>>,
     release: BTreeMap<QueueName, Vec<Hint>>,
     push: BTreeMap<QueueName, Vec<Hint>>,
@@ -28,7 +28,7 @@ pub(super) fn after_settle(
     unblocked: Vec<Waiting>,
 ) {
     let Some(head) = api.dispatcher().head().cloned() else { return };
-    let mut hints = Hints::default();
+    let mut hints = HintChanges::default();
     for (end, answer) in ends.iter().zip(answers) {
         if *answer == Some(Settled::Done) {
             hints.add(end, facts, api.dispatcher().ends_are_awaited());
@@ -45,7 +45,7 @@ pub(super) fn after_settle(
     });
 }
 
-impl Hints {
+impl HintChanges {
     fn add(&mut self, end: &FinishedRun, facts: &HashMap<JobId, RunFacts>, tell_ends: bool) {
         let id = end.fence.id;
         match &end.settle {

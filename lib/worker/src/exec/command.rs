@@ -8,7 +8,7 @@ use crate::{
         lack::{Descriptors, Surroundings, is_lack, lack_of_shell, shell_lack},
         output::{end_of, result_of},
         parents::{ParentsFile, ParentsFileError},
-        process::{End, Finished, run_to_end},
+        process::{Finished, ProcessEnd, run_to_end},
         shell::{ask_shell, first_word},
     },
     handler::{Handler, STOP_TIMEOUT},
@@ -222,7 +222,7 @@ impl Exec {
 
     /// What the worker lacks, if the command failed because of that.
     async fn lack_behind(&self, Finished { end, stderr, .. }: &Finished) -> Option<String> {
-        let End::Exited(status) = end else { return None };
+        let ProcessEnd::Exited(status) = end else { return None };
         let code = status.code();
         if matches!(code, Some(0 | TRY_LATER | NEVER_WILL)) {
             return None;
@@ -290,23 +290,23 @@ impl Handler for Exec {
 
 fn classify(Finished { end, stdout, stderr, wrong_line }: Finished) -> Outcome {
     match end {
-        End::Exited(status) if status.success() && wrong_line.is_some() => {
+        ProcessEnd::Exited(status) if status.success() && wrong_line.is_some() => {
             Outcome::Hopeless(wrong_line.unwrap_or_default())
         }
-        End::Exited(status) => match status.code() {
+        ProcessEnd::Exited(status) => match status.code() {
             Some(0) => result_of(stdout).map_or_else(Outcome::Hopeless, Outcome::Succeeded),
             Some(TRY_LATER) => Outcome::Snoozed(None, Some(end_of(&stderr)).filter(|reason| !reason.is_empty())),
             Some(NEVER_WILL) => Outcome::Hopeless(error_text(status, &stderr)),
             _ => Outcome::Failed(error_text(status, &stderr)),
         },
-        End::TooMuch => Outcome::Hopeless(format!(
+        ProcessEnd::TooMuch => Outcome::Hopeless(format!(
             "the command was stopped: it wrote more than {RESULT_MAX_BYTES} bytes to standard output, the limit \
              of a result; larger output belongs in a file or an object store, with its address as the result"
         )),
-        End::Stopped(StopReason::Cancelled) => Outcome::Cancelled,
-        End::Stopped(StopReason::LeaseLost) => Outcome::Lost,
-        End::Stopped(StopReason::Stopping) => Outcome::Interrupted,
-        End::Stopped(StopReason::TimedOut) => Outcome::Failed(end_of(&stderr)),
+        ProcessEnd::Stopped(StopReason::Cancelled) => Outcome::Cancelled,
+        ProcessEnd::Stopped(StopReason::LeaseLost) => Outcome::Lost,
+        ProcessEnd::Stopped(StopReason::Stopping) => Outcome::Interrupted,
+        ProcessEnd::Stopped(StopReason::TimedOut) => Outcome::Failed(end_of(&stderr)),
     }
 }
 

@@ -31,7 +31,7 @@ const PIPES_MOMENT: Duration = Duration::from_secs(1);
 
 /// How a command ended.
 #[derive(Debug)]
-pub(crate) enum End {
+pub(crate) enum ProcessEnd {
     /// The command ended by itself.
     Exited(ExitStatus),
     /// The command was stopped, for this reason.
@@ -43,7 +43,7 @@ pub(crate) enum End {
 /// A command that has ended, and its output.
 #[derive(Debug)]
 pub(crate) struct Finished {
-    pub(crate) end: End,
+    pub(crate) end: ProcessEnd,
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
     /// What is wrong with a line on file descriptor 3.
@@ -80,16 +80,16 @@ struct Command<'a, T> {
 }
 
 impl<T: Future<Output = bool>> Command<'_, T> {
-    async fn supervise(mut self, run: &Run, grace: Duration) -> io::Result<End> {
+    async fn supervise(mut self, run: &Run, grace: Duration) -> io::Result<ProcessEnd> {
         let end = tokio::select! {
             biased;
-            reason = run.cancelled() => End::Stopped(reason),
+            reason = run.cancelled() => ProcessEnd::Stopped(reason),
             end = self.end() => end?,
         };
-        if !matches!(end, End::Exited(_)) {
+        if !matches!(end, ProcessEnd::Exited(_)) {
             self.group.signal(Signal::SIGTERM);
             // Reading continues: what the command prints while it stops is part of the error text.
-            if let Ok(Ok(End::TooMuch)) = timeout(grace, self.end()).await {
+            if let Ok(Ok(ProcessEnd::TooMuch)) = timeout(grace, self.end()).await {
                 let _ = timeout(grace, self.child.wait()).await;
             }
         }
@@ -97,20 +97,20 @@ impl<T: Future<Output = bool>> Command<'_, T> {
         self.child.wait().await?;
         self.group.over();
         let too_much = self.talking && timeout(PIPES_MOMENT, self.talk.as_mut()).await.unwrap_or(false);
-        Ok(if too_much && matches!(end, End::Exited(_)) { End::TooMuch } else { end })
+        Ok(if too_much && matches!(end, ProcessEnd::Exited(_)) { ProcessEnd::TooMuch } else { end })
     }
 
     /// Ready when the process has ended or has written too much.
-    async fn end(&mut self) -> io::Result<End> {
+    async fn end(&mut self) -> io::Result<ProcessEnd> {
         loop {
             tokio::select! {
                 too_much = self.talk.as_mut(), if self.talking => {
                     self.talking = false;
                     if too_much {
-                        return Ok(End::TooMuch);
+                        return Ok(ProcessEnd::TooMuch);
                     }
                 }
-                status = self.child.wait() => return status.map(End::Exited),
+                status = self.child.wait() => return status.map(ProcessEnd::Exited),
             }
         }
     }

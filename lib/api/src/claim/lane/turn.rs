@@ -35,7 +35,7 @@ pub(super) enum Turn {
 
 /// What happens to the hints of claimed jobs.
 #[derive(Clone, Copy)]
-enum Hints<'a> {
+enum HintsAfterClaim<'a> {
     /// Redis leased the hints for the hand-off, and keeps them for the lease of the run.
     Keep(&'a Arc<dyn WorkerHead>),
     /// The jobs were claimed from the line. Their hints that still wait would cost refused claims.
@@ -234,7 +234,7 @@ impl Lane {
                 }
                 match runs.is_empty() {
                     true => unserved.push(waiter),
-                    false => self.hand_over(waiter, runs, Hints::Keep(head)),
+                    false => self.hand_over(waiter, runs, HintsAfterClaim::Keep(head)),
                 }
             }
         }
@@ -251,7 +251,7 @@ impl Lane {
         let unused = std::mem::take(&mut group.ids);
         let first: Vec<Waiter> = group.waiters.drain(..group.waiters.len().min(AT_ONCE)).collect();
         give_back(&self.shared, &self.queue, unused).await;
-        match self.claim_front(nth, first, Hints::Forget(head)).await {
+        match self.claim_front(nth, first, HintsAfterClaim::Forget(head)).await {
             Turn::Busy => {
                 self.fronts.of(&kinds).found_behind();
                 Turn::Busy
@@ -264,7 +264,7 @@ impl Lane {
     }
 
     /// Claims from the front of the line, without hints. Idle: no claim was answered.
-    async fn claim_front(&mut self, nth: usize, waiters: Vec<Waiter>, hints: Hints<'_>) -> Turn {
+    async fn claim_front(&mut self, nth: usize, waiters: Vec<Waiter>, hints: HintsAfterClaim<'_>) -> Turn {
         let (shared, sent_count) = (Arc::clone(&self.shared), waiters.len());
         let sent = waiters.into_iter().map(|waiter| async {
             let answer = shared.store.claim_line_http(&waiter.claim).await;
@@ -291,7 +291,7 @@ impl Lane {
     }
 
     /// Answers a client. Jobs beyond its limit of bytes are released.
-    fn hand_over(&self, waiter: Waiter, mut runs: Vec<HttpRun>, hints: Hints<'_>) {
+    fn hand_over(&self, waiter: Waiter, mut runs: Vec<HttpRun>, hints: HintsAfterClaim<'_>) {
         let mut bytes = 0;
         let fits = |run: &&HttpRun| {
             let is_first = bytes == 0;
@@ -305,7 +305,7 @@ impl Lane {
         let (queue, lease) = (self.queue.clone(), waiter.claim.lease);
         // Both calls only save other workers refused claims.
         match hints {
-            Hints::Keep(head) => {
+            HintsAfterClaim::Keep(head) => {
                 let head = Arc::clone(head);
                 tokio::spawn(async move {
                     if let Err(error) = head.renew(&[(queue, ids)], lease).await {
@@ -313,7 +313,7 @@ impl Lane {
                     }
                 });
             }
-            Hints::Forget(head) => {
+            HintsAfterClaim::Forget(head) => {
                 let head = Arc::clone(head);
                 let members: Vec<Vec<u8>> = ids.iter().map(|id| id.to_string().into_bytes()).collect();
                 tokio::spawn(async move {
@@ -322,7 +322,7 @@ impl Lane {
                     }
                 });
             }
-            Hints::Unknown => {}
+            HintsAfterClaim::Unknown => {}
         }
         let begin_in = runs.iter().map(|run| run.job.begins_in).max().unwrap_or_default();
         let answer = self.shared.handed_over(runs);
@@ -346,7 +346,7 @@ impl Lane {
             let group = &mut self.groups.0[nth];
             group.ids.clear();
             let first: Vec<Waiter> = group.waiters.drain(..group.waiters.len().min(AT_ONCE)).collect();
-            match self.claim_front(nth, first, Hints::Unknown).await {
+            match self.claim_front(nth, first, HintsAfterClaim::Unknown).await {
                 Turn::Busy => turn = Turn::Busy,
                 Turn::Idle => self.groups.0[nth].waiters.iter_mut().for_each(|waiter| waiter.is_tried = true),
             }
