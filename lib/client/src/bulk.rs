@@ -55,6 +55,7 @@ pub struct Bulk {
 
 /// What one step of a bulk change did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct BulkStep {
     /// Jobs that were cancelled, revived, or have their new place.
     pub changed: u64,

@@ -6,6 +6,7 @@ use std::{fmt, str::FromStr, time::Duration};
 /// How the delay grows from one attempt to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Strategy {
     /// The delay doubles. A random part of the upper half is taken off: jobs that failed together do not return together.
     #[default]
@@ -47,7 +48,16 @@ impl FromStr for Strategy {
 }
 
 /// The delays between the attempts of a job.
+///
+/// ```
+/// # use leasehold_core::Backoff;
+/// # use std::time::Duration;
+/// const BACKOFF: Backoff = Backoff::exponential(Duration::from_secs(1), Duration::from_secs(600));
+/// // With all of its jitter, the third delay is 4 s.
+/// assert_eq!(BACKOFF.delay(3, 0.0), Duration::from_secs(4));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Backoff {
     /// How the delay grows.
     pub strategy: Strategy,

@@ -23,7 +23,7 @@ impl Client {
     ///     client.enqueue(Import { file }).batch("import-7").send().await?;
     /// }
     /// // When all of them have ended, a job of the kind `report` runs, once.
-    /// let seal = BatchSeal { on_complete: Some("report".parse()?), ..BatchSeal::default() };
+    /// let seal = BatchSeal::default().on_complete("report".parse()?);
     /// client.seal_batch("import-7", &seal).await?;
     /// let batch = client.wait_batch("import-7", Duration::from_secs(600)).await?;
     /// # drop(batch);

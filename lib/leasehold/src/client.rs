@@ -96,10 +96,7 @@ impl Client {
     /// ```no_run
     /// # use leasehold::{Client, NamedJob, NewJob};
     /// # async fn doc(client: &Client, load: NewJob, sum: NewJob) -> Result<(), leasehold::Error> {
-    /// let graph = vec![
-    ///     NamedJob { name: "load".into(), after: vec![], job: load },
-    ///     NamedJob { name: "sum".into(), after: vec!["load".into()], job: sum },
-    /// ];
+    /// let graph = vec![NamedJob::new("load", load), NamedJob::new("sum", sum).after(["load"])];
     /// let answers = client.enqueue_graph(graph).await?;
     /// # Ok(())
     /// # }
@@ -230,7 +227,7 @@ impl Client {
     /// ```no_run
     /// # use leasehold::{BulkAction, BulkFilter, Client};
     /// # async fn doc(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
-    /// let filter = BulkFilter { kind: Some("resize".parse()?), error_like: Some("timeout".into()), ..BulkFilter::default() };
+    /// let filter = BulkFilter::default().kind("resize".parse()?).error_like("timeout");
     /// let mut bulk = client.bulk(BulkAction::Retry, filter).await?;
     /// let mut revived = 0;
     /// while let Some(step) = client.bulk_step(&mut bulk).await? {

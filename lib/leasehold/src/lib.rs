@@ -12,6 +12,21 @@
 //!
 //! Execution is at least once: a job runs again after its worker was lost. At most one result is accepted.
 //!
+//! # What may change in a minor version
+//!
+//! A minor version adds fields, values and functions, and breaks no program:
+//!
+//! - **Structs that you read** ([`JobRecord`], [`Enqueued`], [`Batch`], [`ClaimedJob`] …) are `#[non_exhaustive]`. Read their fields, and
+//!   end a pattern with `..`.
+//! - **Structs that you make** ([`NewJob`], [`NewSchedule`], [`KeyLimit`], [`BulkFilter`] …) are `#[non_exhaustive]` too. Begin with `new`
+//!   or `default`, then call the function of a field, or set fields with `with`.
+//! - **Enums** that will grow ([`Error`], [`Outcome`], [`Reason`], [`StopReason`] …) are `#[non_exhaustive]`: a `match` needs an arm for
+//!   other values.
+//! - **Enums that are complete** are not marked, so that the compiler shows you what a `match` lacks: [`State`] is the state machine,
+//!   [`Sealed`] has every answer to a seal, [`HintPlace`] every place of a hint. A new value of these is a major version, and so is a
+//!   new field of [`Fence`], the name of a run.
+//! - [`BulkAction`] is the exception: only you make its values, so you have no reason to match on them, and it may get new ones.
+//!
 //! No type of a database driver is part of this interface, except the caller's own transaction in [`Draft::send_in`] and in
 //! [`Done::complete_in`].
 
@@ -40,19 +55,19 @@ pub use job::{Id, Job, JobError};
 pub use leasehold_client::{
     ApiConfig, Batch, BatchSeal, BlockingParent, Bulk, BulkCursor, BulkStep, Cancelled, CancelledBatch, Config,
     ConfigError, DEV_FILE, DatabaseConfig, DeathCause, EncryptionConfig, Enqueued, Error, Explanation, FILE,
-    FairWeight, Finished, HeadConfig, HintPlace, HistoryConfig, InvalidTiming, KeyLimit, KeyPrefix, LimitRecord,
-    Locked, LockedOut, LogConfig, LogFormat, MetricsConfig, Placed, Pooler, Process, ReaperConfig, Reason, RedisConfig,
-    Revived, SETTINGS, Schedule, Sealed, SecretString, Setting, Sources, StoreError, TelemetryConfig, ValueKind,
-    WebhooksConfig, WorkerConfig,
+    FairWeight, Finished, HeadConfig, HintPlace, HistoryConfig, Holder, InvalidTiming, KeyLimit, KeyPrefix,
+    LimitRecord, Locked, LockedOut, LogConfig, LogFormat, MetricsConfig, Placed, Pooler, Process, ReaperConfig, Reason,
+    RedisConfig, Revived, SETTINGS, Schedule, Sealed, SecretString, Setting, Sources, StoreError, TelemetryConfig,
+    ValueKind, WebhooksConfig, WorkerConfig,
 };
 #[doc(hidden)]
 pub use leasehold_client::{Pair, Store, handoff_or_later};
 pub use leasehold_core::{
-    Backoff, BulkAction, BulkCount, BulkFilter, ClaimedJob, Demand, Epoch, Fence, FieldError, Graph, GraphEdge,
-    GraphJob, InvalidBulk, InvalidGraph, InvalidJob, InvalidMissed, InvalidName, InvalidProgress, JobId, JobRecord,
-    Kind, Missed, NamedJob, NewJob, NewSchedule, OnConflict, Outcome, Parent, ParentFailure, Place, Progress,
-    ProgressNote, QueueName, Retry, ScheduleName, State, Strategy, Timing, TrailEntry, Unique, UniqueRule, UniqueWhile,
-    WorkerId,
+    Backoff, BulkAction, BulkCount, BulkFilter, ClaimedJob, Demand, Encryption, Epoch, Fence, FieldError, Graph,
+    GraphEdge, GraphJob, InvalidBulk, InvalidGraph, InvalidId, InvalidJob, InvalidMissed, InvalidName, InvalidProgress,
+    JobId, JobRecord, Kind, Missed, NamedJob, NewJob, NewSchedule, OnConflict, Outcome, Parent, ParentFailure, Place,
+    Progress, ProgressNote, QueueName, Retry, ScheduleName, State, Strategy, Timing, TrailEntry, Unique, UniqueRule,
+    UniqueWhile, WorkerId,
 };
 /// The state that a worker gives to its handlers, for a test of a handler: see [`Run::with_state`].
 pub use leasehold_worker::State as HandlerState;

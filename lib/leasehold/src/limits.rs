@@ -9,7 +9,7 @@ impl Client {
     /// ```no_run
     /// # use leasehold::*;
     /// # async fn example(client: &Client) -> Result<(), Error> {
-    /// client.set_limit("cluster-a", &KeyLimit { running: Some(10), ..KeyLimit::default() }).await?;
+    /// client.set_limit("cluster-a", &KeyLimit::default().running(10)).await?;
     /// # Ok(())
     /// # }
     /// ```

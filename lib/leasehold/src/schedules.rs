@@ -17,12 +17,9 @@ impl Client {
     /// #     async fn run(self, _: &Run) -> Result<(), JobError> { Ok(()) }
     /// # }
     /// # async fn doc(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
-    /// let nightly = NewSchedule {
-    ///     name: "nightly-report".parse()?,
-    ///     timing: Timing::Cron { cron: "30 2 * * *".into(), timezone: "Europe/Berlin".into() },
-    ///     missed: Missed::One,
-    ///     job: client.enqueue(Report { days: 1 }).unique_key("nightly-report").build()?,
-    /// };
+    /// let timing = Timing::Cron { cron: "30 2 * * *".into(), timezone: "Europe/Berlin".into() };
+    /// let job = client.enqueue(Report { days: 1 }).unique_key("nightly-report").build()?;
+    /// let nightly = NewSchedule::new("nightly-report".parse()?, timing, job).missed(Missed::Skip);
     /// client.set_schedule(&nightly).await?;
     /// # Ok(())
     /// # }
