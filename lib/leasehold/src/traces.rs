@@ -30,6 +30,12 @@ pub use leasehold_telemetry::traces::{TARGET, turn_on};
 /// Starts the export of spans to the collector that `telemetry.otlp_endpoint` or a variable `OTEL_EXPORTER_OTLP_…` names; `None` if
 /// nobody names one. `service` is the name of the service, unless a setting or a variable has another one. Needs a runtime of tokio.
 ///
+/// ```
+/// let config = leasehold::Config::default();
+/// assert!(leasehold::traces::start(&config, "shop")?.is_none(), "no collector is named");
+/// # Ok::<(), leasehold::traces::TracesError>(())
+/// ```
+///
 /// # Errors
 /// A setting or a variable has an impossible value.
 #[cfg(feature = "otlp")]
