@@ -52,9 +52,9 @@ impl FromStr for Strategy {
 /// ```
 /// # use leasehold_core::Backoff;
 /// # use std::time::Duration;
-/// const BACKOFF: Backoff = Backoff::exponential(Duration::from_secs(1), Duration::from_secs(600));
-/// // With all of its jitter, the third delay is 4 s.
-/// assert_eq!(BACKOFF.delay(3, 0.0), Duration::from_secs(4));
+/// const BACKOFF: Backoff = Backoff::linear(Duration::from_secs(10), Duration::from_secs(60));
+/// // A linear delay has no jitter, so the second argument changes nothing.
+/// assert_eq!(BACKOFF.delay(3, 0.5), Duration::from_secs(30));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

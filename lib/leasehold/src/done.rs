@@ -122,7 +122,25 @@ impl<T: fmt::Debug> fmt::Debug for Done<T> {
     }
 }
 
-/// The job cannot be completed in this transaction. Roll the transaction back; `?` in a handler does: see [`Done::complete_in`].
+/// The job cannot be completed in this transaction. Roll the transaction back; `?` in a handler does.
+///
+/// ```no_run
+/// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+/// # async fn doc(run: &Run, pool: &sqlx::PgPool) -> Result<Option<Done<bool>>, JobError> {
+/// let mut transaction = pool.begin().await?;
+/// match Done::with(true).complete_in(run, &mut transaction).await {
+///     Ok(done) => {
+///         transaction.commit().await?;
+///         Ok(Some(done))
+///     }
+///     Err(CompleteError::LeaseLost) => {
+///         transaction.rollback().await?;
+///         Ok(None)
+///     }
+///     Err(error) => Err(error.into()),
+/// }
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompleteError {
@@ -162,7 +180,7 @@ impl<T> Done<T> {
         self
     }
 
-    /// The result.
+    /// The result: see [`Done::with`].
     #[must_use]
     pub const fn result(&self) -> &T {
         &self.result

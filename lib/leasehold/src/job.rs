@@ -296,12 +296,18 @@ pub struct Id<J> {
 
 impl<J> Id<J> {
     /// Says that the job of this id is of this type.
+    ///
+    /// ```
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// let id = JobId::new();
+    /// assert_eq!(Id::<Resize>::new(id).get(), id);
+    /// ```
     #[must_use]
     pub const fn new(id: JobId) -> Self {
         Self { id, job: PhantomData }
     }
 
-    /// The id alone.
+    /// The id alone: see [`Id::new`].
     #[must_use]
     pub const fn get(self) -> JobId {
         self.id

@@ -90,8 +90,8 @@ impl<J: Job, To> Draft<J, To> {
         self.set(|job| job.unique_key = Some(key))
     }
 
-    /// The job starts only while this key has room: see [`Client::set_limit`]. May be called up to eight times, once for each
-    /// key.
+    /// The job starts only while this key has room: see [`Client::set_limit`](crate::Client::set_limit). May be called up to eight
+    /// times, once for each key.
     ///
     /// ```
     /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
@@ -105,7 +105,8 @@ impl<J: Job, To> Draft<J, To> {
         self.set(|job| job.limit_keys.push(key))
     }
 
-    /// The batch of the job: a group of jobs by name. The first job of a batch makes the batch. See [`Client::batch`].
+    /// The batch of the job: a group of jobs by name. The first job of a batch makes the batch. See
+    /// [`Client::batch`](crate::Client::batch).
     ///
     /// ```
     /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
@@ -120,7 +121,7 @@ impl<J: Job, To> Draft<J, To> {
     }
 
     /// The share of the queue that the job counts against, such as a tenant. The keys of a queue get their turns one after the
-    /// other, by their weights: see [`Client::set_fair_weight`]. Jobs of one key keep their order.
+    /// other, by their weights: see [`Client::set_fair_weight`](crate::Client::set_fair_weight). Jobs of one key keep their order.
     ///
     /// ```
     /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
@@ -302,7 +303,7 @@ impl<J: Job, To> Draft<J, To> {
         self.set(|job| (job.id, job.id_may_exist) = (id, true))
     }
 
-    /// The job itself, for [`Client::enqueue_many`].
+    /// The job itself, for [`Client::enqueue_many`](crate::Client::enqueue_many).
     ///
     /// ```
     /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;

@@ -54,6 +54,15 @@ impl Worker {
 }
 
 /// What a worker serves: kinds by [`WorkerBuilder::register`], queues by [`WorkerBuilder::queue`].
+///
+/// ```
+/// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+/// let worker = Worker::builder(&Config::default())
+///     .state("what every run can use".to_owned())
+///     .register::<Resize>()
+///     .queue("images", 32)
+///     .around(|run, next| async move { next.run(run).await });
+/// ```
 #[must_use = "nothing runs before `run_until`"]
 pub struct WorkerBuilder {
     config: Config,
