@@ -32,7 +32,9 @@ impl Context {
 
     /// The same, but ignores the file of a running `leasehold dev`: the caller uses other servers.
     pub(crate) fn load_apart(globals: Globals) -> Result<Self, Failure> {
-        Self::load_from(Sources { dev_file: false, ..globals.sources() }, globals.json, Log::AsSet, None)
+        let mut sources = globals.sources();
+        sources.dev_file = false;
+        Self::load_from(sources, globals.json, Log::AsSet, None)
     }
 
     fn load_from(sources: Sources, json: bool, log: Log, service: Option<&str>) -> Result<Self, Failure> {

@@ -33,11 +33,10 @@ impl Globals {
         for (key, url) in [("database.url", &self.database_url), ("redis.url", &self.redis_url)] {
             overrides.extend(url.iter().map(|url| (key.to_owned(), url.clone())));
         }
-        Sources {
-            file: self.config.clone().filter(|path| !path.as_os_str().is_empty()),
-            overrides,
-            ..Sources::of_this_process()
-        }
+        let mut sources = Sources::of_this_process();
+        sources.file = self.config.clone().filter(|path| !path.as_os_str().is_empty());
+        sources.overrides = overrides;
+        sources
     }
 }
 

@@ -223,7 +223,7 @@ pub(crate) fn from_node(node: &str, flags: &JobFlags) -> Result<NamedJob, Failur
     let mut line = parsed(node)?;
     let (name, after) = (line.name.take().unwrap_or_default(), line.after.take().unwrap_or_default());
     let job = job_of(line, flags).map_err(|failure| if name.is_empty() { failure } else { failure.of(&name) })?;
-    Ok(NamedJob { name, after, job })
+    Ok(NamedJob::new(name, job).after(after))
 }
 
 fn parsed(line: &str) -> Result<Line, Failure> {

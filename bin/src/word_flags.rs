@@ -83,21 +83,21 @@ impl WordFlags {
     }
 
     fn retry(&self) -> Option<Retry> {
-        let given =
-            Retry { strategy: self.retry, base: self.retry_base, cap: self.retry_cap, for_time: self.retry_for };
+        let given = Retry::default().with(|retry| {
+            (retry.strategy, retry.base) = (self.retry, self.retry_base);
+            (retry.cap, retry.for_time) = (self.retry_cap, self.retry_for);
+        });
         (given != Retry::default()).then_some(given)
     }
 
     fn unique(&self) -> Option<Unique> {
-        let given = Unique {
-            while_state: self.unique_while.unwrap_or_default(),
-            on_conflict: self.unique_on_conflict.unwrap_or_default(),
-            until: self.unique_until,
-            for_time: self.unique_for,
-            fields: self.unique_fields.clone(),
-            payload: self.unique_payload,
-            longest_wait: self.unique_longest_wait,
-        };
+        let given = Unique::default().with(|unique| {
+            unique.while_state = self.unique_while.unwrap_or_default();
+            unique.on_conflict = self.unique_on_conflict.unwrap_or_default();
+            (unique.until, unique.for_time) = (self.unique_until, self.unique_for);
+            (unique.fields, unique.payload) = (self.unique_fields.clone(), self.unique_payload);
+            unique.longest_wait = self.unique_longest_wait;
+        });
         let is_given = self.unique_while.is_some() || self.unique_on_conflict.is_some() || given != Unique::default();
         is_given.then_some(given)
     }

@@ -50,7 +50,7 @@ impl Scheduler {
     /// Sets how many computations a cluster runs at the same time, for any number of workers. A lower number takes effect as runs
     /// end.
     pub(crate) async fn set_cluster(&self, cluster: &str, running: i32) -> Result<(), Error> {
-        self.client.set_limit(&limit_key(cluster), &KeyLimit { running: Some(running), ..KeyLimit::default() }).await
+        self.client.set_limit(&limit_key(cluster), &KeyLimit::default().running(running)).await
     }
 
     /// Submits one computation, which begins after these jobs have succeeded.
@@ -65,8 +65,7 @@ impl Scheduler {
         let named = |order: &Order<'_>| -> Result<NamedJob, Error> {
             let job = self.client.enqueue(order.computation()).queue(order.cluster).priority(order.priority);
             let job = job.limit_key(limit_key(order.cluster)).build()?;
-            let after = order.after.iter().map(|name| (*name).to_owned()).collect();
-            Ok(NamedJob { name: order.name.to_owned(), after, job })
+            Ok(NamedJob::new(order.name, job).after(order.after.iter().copied()))
         };
         let graph = orders.iter().map(named).collect::<Result<Vec<_>, _>>()?;
         Ok(self.client.enqueue_graph(graph).await?.iter().map(|Enqueued { id, .. }| *id).collect())

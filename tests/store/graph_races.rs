@@ -79,6 +79,7 @@ async fn a_child_that_is_enqueued_while_its_parent_settles_is_not_forgotten() {
                 (true, _) | (false, Run) => State::Queued,
                 (false, Cancel) => State::Cancelled,
                 (false, Hold) => State::Blocked,
+                (false, other) => panic!("this test does not know {other}"),
             };
             assert_eq!(fixture.state(job.id).await, wanted, "round {round}, {}", job.on_parent_failure);
         }

@@ -68,7 +68,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
                 return Err(Failure::usage("nothing to set: give --running, --rate or both"));
             }
             let client = context.client().await?;
-            let limit = KeyLimit { running, rate, burst };
+            let limit =
+                KeyLimit::default().with(|limit| (limit.running, limit.rate, limit.burst) = (running, rate, burst));
             let detail = json!({ "running": running, "rate": limit.rate, "burst": burst });
             context.audit(client.store(), "limit.set", &key, detail).await?;
             client.set_limit(&key, &limit).await.map_err(|error| context.failure_of_arguments(&error))?;

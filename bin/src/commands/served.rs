@@ -82,7 +82,8 @@ pub(crate) fn kind_and_retry(text: &str) -> Result<(Served, Retry), String> {
     let mut parts = delays.split(':');
     let strategy = parts.next().unwrap_or_default().parse()?;
     let mut time = || parts.next().map(times::duration).transpose();
-    let retry = Retry { strategy: Some(strategy), base: time()?, cap: time()?, for_time: None };
+    let (base, cap) = (time()?, time()?);
+    let retry = Retry::default().with(|retry| (retry.strategy, retry.base, retry.cap) = (Some(strategy), base, cap));
     match (retry.base, retry.cap) {
         (Some(base), Some(cap)) if base > cap => Err("the longest delay is shorter than the first one".to_owned()),
         _ if parts.next().is_some() => Err("has more than a strategy and two times".to_owned()),

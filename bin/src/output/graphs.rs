@@ -158,19 +158,15 @@ mod tests {
     /// A graph with jobs 1 to `states.len()`, and edges from parent to child.
     fn graph(states: &[State], edges: &[(u128, u128)]) -> Graph {
         let id = |nth: u128| JobId(uuid(nth));
-        let jobs = states.iter().zip(1..).map(|(state, nth)| GraphJob {
-            id: id(nth),
-            kind: Some(format!("k{nth}").parse().expect("a name")),
-            queue: Some("q".parse().expect("a name")),
-            state: Some(*state),
+        let jobs = states.iter().zip(1..).map(|(state, nth)| {
+            let kind = format!("k{nth}").parse().expect("a name");
+            GraphJob::new(id(nth), Some(kind), Some("q".parse().expect("a name")), Some(*state))
         });
-        let edges = edges.iter().map(|&(parent, child)| GraphEdge {
-            parent: id(parent),
-            child: id(child),
-            met: states[usize::try_from(parent).expect("small") - 1] == State::Succeeded,
-            on_parent_failure: leasehold::ParentFailure::Cancel,
+        let edges = edges.iter().map(|&(parent, child)| {
+            let met = states[usize::try_from(parent).expect("small") - 1] == State::Succeeded;
+            GraphEdge::new(id(parent), id(child), met, leasehold::ParentFailure::Cancel)
         });
-        Graph { jobs: jobs.collect(), edges: edges.collect(), is_cut: false }
+        Graph::new(jobs.collect(), edges.collect(), false)
     }
 
     fn uuid(nth: u128) -> uuid::Uuid {

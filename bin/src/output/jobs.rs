@@ -139,6 +139,7 @@ const fn key_frees(rule: UniqueRule) -> &'static str {
     match rule {
         UniqueRule::Queued => "when the job begins",
         UniqueRule::KeepLast => "when the job begins, for one job that waits",
+        rule => rule.as_str(),
     }
 }
 

@@ -1,20 +1,7 @@
 //! The reference of settings.
 
-use leasehold::{SETTINGS, Setting, ValueKind};
+use leasehold::{SETTINGS, Setting};
 use serde::Serialize;
-
-fn takes(setting: &Setting) -> String {
-    match setting.kind {
-        ValueKind::Number { min, max, unit } => format!("{unit}, {min} to {max}"),
-        ValueKind::Ratio => "0 to 1".to_owned(),
-        ValueKind::Choice(words) => words.join(" or "),
-        ValueKind::Text => "text".to_owned(),
-        ValueKind::KeyPrefix => "1 to 64 of A-Z a-z 0-9 _ . - :".to_owned(),
-        ValueKind::Address => "address and port".to_owned(),
-        ValueKind::Keys => "keys, never shown".to_owned(),
-        ValueKind::Secret => "URL, never shown".to_owned(),
-    }
-}
 
 /// As text.
 pub(crate) fn as_text() -> String {
@@ -27,7 +14,7 @@ pub(crate) fn as_text() -> String {
         out.push_str(&format!(
             "\n{}  ({}; {default})\n    {}\n    Why: {}\n    {}\n",
             setting.key,
-            takes(setting),
+            setting.kind,
             setting.about,
             setting.reason,
             setting.variable()
@@ -52,7 +39,7 @@ pub(crate) fn as_json() -> Vec<Described> {
     let describe = |setting: &Setting| Described {
         key: setting.key,
         variable: setting.variable(),
-        takes: takes(setting),
+        takes: setting.kind.to_string(),
         default: setting.default,
         about: setting.about,
         reason: setting.reason,

@@ -297,12 +297,12 @@ pub(crate) async fn seal(
     Segment(name): Segment<BatchName>,
     OptionalBody(mut fields): OptionalBody,
 ) -> Result<Response> {
-    let seal = BatchSeal {
-        on_success: fields.parsed("on_success", "the name of a kind"),
-        on_complete: fields.parsed("on_complete", "the name of a kind"),
-        on_death: fields.parsed("on_death", "the name of a kind"),
-        queue: fields.parsed("queue", "the name of a queue").unwrap_or_else(QueueName::default),
-    };
+    let seal = BatchSeal::default().with(|seal| {
+        seal.on_success = fields.parsed("on_success", "the name of a kind");
+        seal.on_complete = fields.parsed("on_complete", "the name of a kind");
+        seal.on_death = fields.parsed("on_death", "the name of a kind");
+        seal.queue = fields.parsed("queue", "the name of a queue").unwrap_or_else(QueueName::default);
+    });
     fields.finish()?;
     match api.client().seal_batch(&name.0, &seal).await? {
         Sealed::Now | Sealed::Already => Ok(ok(&existing(&api, &name).await?)),

@@ -175,11 +175,11 @@ pub(crate) async fn set_limit(
     Body(mut fields): Body,
 ) -> Result<Response> {
     let number = |number: Option<u64>| number.and_then(|number| i32::try_from(number).ok());
-    let new = KeyLimit {
-        running: number(fields.number("running", 0..=LIMIT_MAX)),
-        rate: fields.value("rate", "a text such as 10/s"),
-        burst: number(fields.number("burst", 1..=LIMIT_MAX)),
-    };
+    let new = KeyLimit::default().with(|limit| {
+        limit.running = number(fields.number("running", 0..=LIMIT_MAX));
+        limit.rate = fields.value("rate", "a text such as 10/s");
+        limit.burst = number(fields.number("burst", 1..=LIMIT_MAX));
+    });
     if new.burst.is_some() && new.rate.is_none() {
         fields.refuse("burst", DetailCode::Invalid, "needs rate");
     }
@@ -292,7 +292,10 @@ pub(crate) async fn set_schedule(
             Error::Invalid(invalid) => Problem::of_invalid_job("/job", &invalid),
             error => Problem::from(error).at_words(&["cron", "timezone", "every", "missed"]),
         };
-        api.client().set_schedule(&NewSchedule { name: name.clone(), timing, missed, job }).await.map_err(refused)?;
+        api.client()
+            .set_schedule(&NewSchedule::new(name.clone(), timing, job).missed(missed))
+            .await
+            .map_err(refused)?;
     }
     shown(&api, &name).await
 }

@@ -12,6 +12,7 @@ const LOOK_MAX: Duration = Duration::from_millis(500);
 
 /// The result of the cancel of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CancelledBatch {
     /// Jobs that are cancelled.
     pub cancelled: u64,
@@ -86,7 +87,7 @@ impl Client {
             return Ok((cancelled, stopping));
         }
         let doing = "cancelling the jobs of a batch";
-        Err(Error::Locked(Box::new(LockedOut { doing, held, accepted: Vec::new() })))
+        Err(Error::Locked(Box::new(LockedOut::new(doing, held, Vec::new()))))
     }
 
     /// The same, but a job that stays locked is not an error.
@@ -130,7 +131,7 @@ pub fn check_batch_name(name: &str) -> Result<(), InvalidJob> {
         1..=BATCH_NAME_MAX_BYTES => return Ok(()),
         bytes => format!("is {bytes} bytes long; at most {BATCH_NAME_MAX_BYTES} are allowed"),
     };
-    Err(InvalidJob(vec![FieldError { field: "batch", problem }]))
+    Err(InvalidJob(vec![FieldError::new("batch", problem)]))
 }
 
 /// The longest name of a batch, in bytes.

@@ -56,6 +56,7 @@ pub struct Bulk {
 
 /// The result of one step of a bulk change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct BulkStep {
     /// Jobs that were cancelled, revived, or have their new place.
     pub changed: u64,

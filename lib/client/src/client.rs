@@ -13,7 +13,7 @@ use leasehold_core::{BATCH_MAX, FailPoint, JobId, JobRecord, Kind, NewJob, Queue
 use leasehold_ports::{
     Cancelled, ClientHead, ClientStore, Enqueued, Finished, Hint, Notice, Revived, Stretch, Waiting,
 };
-use leasehold_store::{Locked, LockedOut};
+use leasehold_store::LockedOut;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// How many times a batch is sent before its outcome counts as unknown.
@@ -101,7 +101,7 @@ impl Client {
             let (accepted, resent) = match self.send(batch).await {
                 Err(Error::Locked(locked)) => {
                     let first = answers.len();
-                    held.extend(locked.held.into_iter().map(|held| Locked { nth: first + held.nth, ..held }));
+                    held.extend(locked.held.into_iter().map(|held| held.after(first)));
                     (locked.accepted, false)
                 }
                 sent => {
@@ -114,7 +114,7 @@ impl Client {
             answers.extend(accepted);
         }
         let all: Option<Vec<Enqueued>> = if held.is_empty() { answers.iter().cloned().collect() } else { None };
-        all.ok_or_else(|| Error::Locked(Box::new(LockedOut { doing: "enqueueing jobs", held, accepted: answers })))
+        all.ok_or_else(|| Error::Locked(Box::new(LockedOut::new("enqueueing jobs", held, answers))))
     }
 
     /// Sends one batch until its outcome is known or all attempts are spent. Also returns whether the batch was sent
@@ -219,7 +219,7 @@ impl Client {
             Err(_) => match self.store.job(id).await? {
                 None => Err(Error::NoSuchJob(id)),
                 Some(JobRecord { state, result, last_error, .. }) if state.is_final() => {
-                    Ok(Finished { id, state, result, last_error })
+                    Ok(Finished::new(id, state, result, last_error))
                 }
                 Some(_) => Err(Error::TimedOut(id)),
             },

@@ -46,8 +46,8 @@ pub use leasehold_handoff::KeyPrefix;
 pub use leasehold_ports::{Cancelled, Enqueued, Finished, HintPlace, Placed, Revived};
 pub use leasehold_schedule::InvalidTiming;
 pub use leasehold_store::{
-    AuditRecord, Batch, BatchSeal, FairWeight, KeyLimit, LimitRecord, Locked, LockedOut, NewWebhook, Once, OnceKey,
-    Operation, Pooler, Schedule, Sealed, Store, TokenHash, TokenRecord, UsableToken, UsableTokens, Webhook,
+    AuditRecord, Batch, BatchSeal, FairWeight, Holder, KeyLimit, LimitRecord, Locked, LockedOut, NewWebhook, Once,
+    OnceKey, Operation, Pooler, Schedule, Sealed, Store, TokenHash, TokenRecord, UsableToken, UsableTokens, Webhook,
     WebhookAttempt, WebhookChange, WebhookMade,
 };
 pub use operations::{OperationEnd, OperationRun, OperationStep};

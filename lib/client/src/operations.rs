@@ -55,14 +55,11 @@ impl From<&BulkFilter> for Conditions {
 
 impl From<Conditions> for BulkFilter {
     fn from(stored: Conditions) -> Self {
-        Self {
-            queue: stored.queue,
-            kind: stored.kind,
-            states: stored.state,
-            older_than: stored.older_than_s.map(Duration::from_secs),
-            error_like: stored.error_like,
-            batch: stored.batch,
-        }
+        Self::default().with(|filter| {
+            (filter.queue, filter.kind, filter.states) = (stored.queue, stored.kind, stored.state);
+            filter.older_than = stored.older_than_s.map(Duration::from_secs);
+            (filter.error_like, filter.batch) = (stored.error_like, stored.batch);
+        })
     }
 }
 

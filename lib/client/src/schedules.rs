@@ -103,8 +103,8 @@ impl Client {
 }
 
 fn first_tick(calendar: &Calendar, now: DateTime<Utc>, timing: &Timing) -> Result<DateTime<Utc>, InvalidTiming> {
-    calendar.next_after(now).ok_or_else(|| match timing {
-        Timing::Cron { cron, .. } => InvalidTiming::Never(cron.clone()),
-        Timing::Every(every) => InvalidTiming::Every(*every),
+    calendar.next_after(now).ok_or_else(|| match timing.cron() {
+        Some((cron, _)) => InvalidTiming::Never(cron.to_owned()),
+        None => InvalidTiming::Every(timing.every().unwrap_or_default()),
     })
 }

@@ -104,7 +104,7 @@ impl Client {
     pub async fn make_webhook(&self, new: &NewWebhook) -> Result<WebhookMade, Error> {
         let store = self.postgres()?;
         if store.limits(Some(LIMITS)).await?.is_empty() {
-            store.set_limit(LIMITS, &KeyLimit { running: Some(RUNNING_MAX), ..KeyLimit::default() }).await?;
+            store.set_limit(LIMITS, &KeyLimit::default().running(RUNNING_MAX)).await?;
         }
         let made = store.new_webhook(new).await?;
         if made == WebhookMade::Made {
@@ -136,8 +136,7 @@ impl Client {
             return Ok(false);
         }
         set_trigger(store).await?;
-        let filter =
-            BulkFilter { queue: Some(QueueName::of_webhooks()), kind: Some(id.clone()), ..BulkFilter::default() };
+        let filter = BulkFilter::default().queue(QueueName::of_webhooks()).kind(id.clone());
         let mut bulk = self.bulk(BulkAction::Cancel, filter).await?;
         while self.bulk_step(&mut bulk).await?.is_some() {}
         Ok(true)

@@ -6,6 +6,7 @@ use std::{fmt, str::FromStr, time::Duration};
 /// How the delay grows from one attempt to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Strategy {
     /// The delay doubles. A random part of its upper half is subtracted, so that jobs that failed together do not return
     /// together.
@@ -48,7 +49,16 @@ impl FromStr for Strategy {
 }
 
 /// The delays between the attempts of a job.
+///
+/// ```
+/// # use leasehold_core::Backoff;
+/// # use std::time::Duration;
+/// const BACKOFF: Backoff = Backoff::linear(Duration::from_secs(10), Duration::from_secs(60));
+/// // A linear delay has no jitter, so the second argument changes nothing.
+/// assert_eq!(BACKOFF.delay(3, 0.5), Duration::from_secs(30));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Backoff {
     /// How the delay grows.
     pub strategy: Strategy,

@@ -9,7 +9,8 @@ use crate::{
 use serde::Serialize;
 use std::time::Duration;
 
-/// The action on each job that a filter chooses.
+/// The action on each job that a filter chooses. A later version may have more actions. The crate never returns an action, so users
+/// have no reason to match on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BulkAction {
     /// Waiting jobs end. The workers of running jobs are told to stop.
@@ -20,8 +21,16 @@ pub enum BulkAction {
     Place(Place),
 }
 
-/// Which jobs to choose. All conditions must hold. `None` and an empty list mean: any.
+/// Which jobs to choose. All conditions must hold. `None` and an empty list mean: any. A later version may have more conditions.
+///
+/// ```
+/// # use leasehold_core::BulkFilter;
+/// let timed_out = BulkFilter::default().kind("resize".parse()?).error_like("timeout");
+/// assert_eq!(timed_out.error_like.as_deref(), Some("timeout"));
+/// # Ok::<(), leasehold_core::InvalidName>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(not(feature = "struct-literals"), non_exhaustive)]
 pub struct BulkFilter {
     /// Jobs of this queue.
     pub queue: Option<QueueName>,
@@ -39,6 +48,7 @@ pub struct BulkFilter {
 
 /// Why a filter cannot be used. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidBulk {
     /// A filter without any condition would choose every job. This is hardly ever intended.
     #[error("the filter has no condition; it would choose every job")]
@@ -103,6 +113,42 @@ impl BulkAction {
 }
 
 impl BulkFilter {
+    /// Only jobs of this queue.
+    #[must_use]
+    pub fn queue(self, queue: QueueName) -> Self {
+        Self { queue: Some(queue), ..self }
+    }
+
+    /// Only jobs of this kind.
+    #[must_use]
+    pub fn kind(self, kind: Kind) -> Self {
+        Self { kind: Some(kind), ..self }
+    }
+
+    /// Only jobs in one of these states.
+    #[must_use]
+    pub fn states(self, states: impl IntoIterator<Item = State>) -> Self {
+        Self { states: states.into_iter().collect(), ..self }
+    }
+
+    /// Only jobs that were enqueued at least this long ago.
+    #[must_use]
+    pub fn older_than(self, age: Duration) -> Self {
+        Self { older_than: Some(age), ..self }
+    }
+
+    /// Only jobs whose last error contains this text: see the field.
+    #[must_use]
+    pub fn error_like(self, text: impl Into<String>) -> Self {
+        Self { error_like: Some(text.into()), ..self }
+    }
+
+    /// Only jobs of this batch.
+    #[must_use]
+    pub fn batch(self, name: impl Into<String>) -> Self {
+        Self { batch: Some(name.into()), ..self }
+    }
+
     /// The states that this filter chooses for an action, each once.
     ///
     /// # Errors
@@ -129,11 +175,21 @@ impl BulkFilter {
 /// How many jobs of one queue, kind and state a filter chooses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "columns")]
+#[non_exhaustive]
 pub struct BulkCount {
     pub queue: String,
     pub kind: String,
     pub state: State,
     pub count: u64,
+}
+
+impl BulkCount {
+    /// A count, for the store.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(queue: String, kind: String, state: State, count: u64) -> Self {
+        Self { queue, kind, state, count }
+    }
 }
 
 #[cfg(test)]

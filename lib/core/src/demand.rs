@@ -8,6 +8,7 @@ pub const TARGET_PERCENT: u32 = 90;
 
 /// How many slots a queue could use now. All numbers of a queue that was never used are 0.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Demand {
     /// The queue.
     pub queue: String,
@@ -30,6 +31,23 @@ pub struct Demand {
 }
 
 impl Demand {
+    /// The demand of a queue that was never used. [`Demand::with`] sets the numbers.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(queue: String) -> Self {
+        Self {
+            queue,
+            demand: 0,
+            waiting: 0,
+            running: 0,
+            draining: 0,
+            workers: 0,
+            slots: 0,
+            oldest_s: None,
+            drain_s: None,
+        }
+    }
+
     /// The slots of one worker, as the live workers have them; `None` without workers.
     #[must_use]
     pub fn slots_per_worker(&self) -> Option<f64> {

@@ -9,6 +9,7 @@ use std::{collections::HashMap, fmt, str::FromStr};
 /// What happens to a blocked job when one of its parents ends without success.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ParentFailure {
     /// The job is cancelled.
     #[default]
@@ -56,6 +57,7 @@ impl FromStr for ParentFailure {
 
 /// A parent of a job, live or finished.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Parent {
     /// The parent.
     pub id: JobId,
@@ -75,8 +77,18 @@ pub struct Parent {
     pub on_parent_failure: ParentFailure,
 }
 
+impl Parent {
+    /// A parent whose row has left history. [`Parent::with`] sets what is known of another one.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(id: JobId, on_parent_failure: ParentFailure, met: bool) -> Self {
+        Self { id, kind: None, state: None, result: None, is_left_out: false, met, on_parent_failure }
+    }
+}
+
 /// A job of a drawn graph.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct GraphJob {
     /// The job.
     pub id: JobId,
@@ -88,8 +100,18 @@ pub struct GraphJob {
     pub state: Option<State>,
 }
 
+impl GraphJob {
+    /// A job of a graph, for the stores.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(id: JobId, kind: Option<Kind>, queue: Option<QueueName>, state: Option<State>) -> Self {
+        Self { id, kind, queue, state }
+    }
+}
+
 /// A dependency of a drawn graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct GraphEdge {
     /// The job that must end first.
     pub parent: JobId,
@@ -101,8 +123,18 @@ pub struct GraphEdge {
     pub on_parent_failure: ParentFailure,
 }
 
+impl GraphEdge {
+    /// A dependency, for the stores.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(parent: JobId, child: JobId, met: bool, on_parent_failure: ParentFailure) -> Self {
+        Self { parent, child, met, on_parent_failure }
+    }
+}
+
 /// A job, the jobs that it depends on, the jobs that depend on it, and so on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Graph {
     /// The jobs, by id.
     pub jobs: Vec<GraphJob>,
@@ -112,8 +144,26 @@ pub struct Graph {
     pub is_cut: bool,
 }
 
+impl Graph {
+    /// A graph, for the stores.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(jobs: Vec<GraphJob>, edges: Vec<GraphEdge>, is_cut: bool) -> Self {
+        Self { jobs, edges, is_cut }
+    }
+}
+
 /// A job of a graph that is about to be submitted.
+///
+/// ```
+/// # use leasehold_core::{NamedJob, NewJob};
+/// # let job = || Ok::<_, Box<dyn std::error::Error>>(NewJob::new("k".parse()?, serde_json::value::to_raw_value(&())?));
+/// let graph = [NamedJob::new("load", job()?), NamedJob::new("sum", job()?).after(["load"])];
+/// assert_eq!(graph[1].after, ["load"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct NamedJob {
     /// The name within the graph; empty: none.
     pub name: String,
@@ -123,8 +173,23 @@ pub struct NamedJob {
     pub job: NewJob,
 }
 
+impl NamedJob {
+    /// A job with its name within the graph.
+    #[must_use]
+    pub fn new(name: impl Into<String>, job: NewJob) -> Self {
+        Self { name: name.into(), after: Vec::new(), job }
+    }
+
+    /// The names of the jobs of the graph that must succeed before this job starts. Replaces the names of an earlier call.
+    #[must_use]
+    pub fn after<T: Into<String>>(self, names: impl IntoIterator<Item = T>) -> Self {
+        Self { after: names.into_iter().map(Into::into).collect(), ..self }
+    }
+}
+
 /// The graph cannot be accepted. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidGraph {
     /// Two jobs have one name.
     #[error("the name {0:?} is given to two jobs")]

@@ -81,13 +81,6 @@ pub struct NewJob {
 }
 
 impl NewJob {
-    /// The job with other fields.
-    #[must_use]
-    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
-        change(&mut self);
-        self
-    }
-
     /// A job with a new id in the default queue.
     #[must_use]
     pub fn new(kind: Kind, payload: Box<RawValue>) -> Self {
@@ -133,8 +126,10 @@ impl NewJob {
     }
 }
 
-/// A job that a worker holds on a lease.
+/// A job that a worker holds on a lease. A later version may have more fields. [`ClaimedJob::new`] makes one for the test of a
+/// handler.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ClaimedJob {
     /// The fence, which every write about this run names.
     pub fence: Fence,
@@ -174,6 +169,7 @@ pub struct ClaimedJob {
 
 /// The encryption of the payload of a job, as the worker knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Encryption {
     /// The payload is not encrypted.
     #[default]
@@ -190,6 +186,29 @@ pub enum Encryption {
 }
 
 impl ClaimedJob {
+    /// The first run of a plain job, which has nothing but these. [`ClaimedJob::with`] sets other fields.
+    #[must_use]
+    pub fn new(fence: Fence, queue: QueueName, kind: Kind, payload: Box<RawValue>) -> Self {
+        Self {
+            fence,
+            queue,
+            kind,
+            payload,
+            attempt: 1,
+            max_attempts: MAX_ATTEMPTS_DEFAULT,
+            crashes: 0,
+            timeout: None,
+            line_at: DateTime::UNIX_EPOCH,
+            has_parents: false,
+            retry: None,
+            retry_left: None,
+            due_for: None,
+            traceparent: None,
+            encryption: Encryption::Plain,
+            begins_in: Duration::ZERO,
+        }
+    }
+
     /// The outcome of a run whose payload cannot be decrypted here; `None`: the payload can be read.
     #[must_use]
     pub fn unreadable(&self) -> Option<Outcome> {
@@ -227,6 +246,7 @@ pub struct FinishedRun {
 
 /// An unusual event in the life of a job: a retry, a lost lease, a repair.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TrailEntry {
     /// The time, by the database's clock.
     pub at: DateTime<Utc>,
@@ -242,8 +262,24 @@ pub struct TrailEntry {
     pub note: Option<String>,
 }
 
-/// A job in the form of the view `leasehold.jobs`, live or finished.
+impl TrailEntry {
+    /// An entry of a trail, for the stores.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(
+        at: DateTime<Utc>,
+        verb: String,
+        epoch: Epoch,
+        worker: Option<WorkerId>,
+        note: Option<String>,
+    ) -> Self {
+        Self { at, verb, epoch, worker, note }
+    }
+}
+
+/// A job in the form of the view `leasehold.jobs`, live or finished. A later version may have more fields.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 #[expect(missing_docs, reason = "the columns of the view, described in docs/reference.md")]
 pub struct JobRecord {
     pub id: JobId,
@@ -286,4 +322,46 @@ pub struct JobRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<String>,
     pub trail: Vec<TrailEntry>,
+}
+
+impl JobRecord {
+    /// A job of the default queue that has nothing but these. [`JobRecord::with`] sets other fields.
+    #[must_use]
+    pub fn new(id: JobId, kind: String, state: State, payload: Box<RawValue>, created_at: DateTime<Utc>) -> Self {
+        Self {
+            id,
+            queue: QueueName::default().into(),
+            kind,
+            state,
+            priority: 0,
+            payload,
+            result: None,
+            last_error: None,
+            attempt: 0,
+            max_attempts: MAX_ATTEMPTS_DEFAULT,
+            crashes: 0,
+            max_crashes: MAX_CRASHES,
+            epoch: Epoch::default(),
+            worker: None,
+            run_at: created_at,
+            created_at,
+            started_at: None,
+            finished_at: None,
+            lease_expires_at: None,
+            cancel_requested_at: None,
+            timeout_ms: None,
+            unique_key: None,
+            limit_key: None,
+            limit_keys: None,
+            retry: None,
+            retry_until: None,
+            expires_at: None,
+            unique_rule: None,
+            batch: None,
+            fair_key: None,
+            progress: None,
+            webhook: None,
+            trail: Vec::new(),
+        }
+    }
 }

@@ -30,6 +30,7 @@ mod state;
 mod transitions;
 mod unique;
 mod validate;
+mod with;
 
 pub use backoff::{Backoff, Strategy};
 pub use bulk::{BulkAction, BulkCount, BulkFilter, InvalidBulk};

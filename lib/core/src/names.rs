@@ -6,6 +6,7 @@ use std::{fmt, str::FromStr};
 
 /// Why a text is not a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidName {
     /// The text is empty.
     #[error("is empty")]

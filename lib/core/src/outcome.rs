@@ -4,8 +4,14 @@ use crate::{backoff::Backoff, limits::ERROR_MAX_BYTES, settle::Settle};
 use serde_json::value::RawValue;
 use std::time::Duration;
 
-/// The closed set of ways in which a run can end, from the view of the worker.
+/// The ways in which a run can end, from the view of the worker.
+///
+/// ```
+/// # use leasehold_core::Outcome;
+/// assert_eq!(Outcome::Failed("the disk is full".to_owned()).as_str(), "failed");
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Outcome {
     /// The handler returned a result.
     Succeeded(Option<Box<RawValue>>),
@@ -57,6 +63,19 @@ impl Tries {
 const OUT_OF_TIME: &str = " (it is not tried again: the next attempt would begin after its time for retries)";
 
 impl Outcome {
+    /// What became of the run, in one word.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Succeeded(_) => "succeeded",
+            Self::Failed(_) | Self::RetryIn(..) | Self::Hopeless(_) => "failed",
+            Self::Snoozed(..) => "snoozed",
+            Self::Interrupted | Self::Lacking(_) => "released",
+            Self::Cancelled => "cancelled",
+            Self::Lost => "lost",
+        }
+    }
+
     /// What to write for this outcome; `None` when nothing may be written.
     ///
     /// `random` is uniform in `0.0..1.0` and gives the retries their jitter.

@@ -8,6 +8,7 @@ use crate::{
 
 /// A new place for waiting jobs. Each job gets the position in the line that belongs to this place.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Place {
     /// This priority, in the queue where the job waits.
     Priority(i16),

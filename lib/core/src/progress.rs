@@ -10,6 +10,7 @@ use std::{collections::VecDeque, time::Duration};
 
 /// The progress of the last run of a job, as a reader sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Progress {
     /// The run.
     pub epoch: Epoch,
@@ -21,8 +22,18 @@ pub struct Progress {
     pub notes: Vec<ProgressNote>,
 }
 
+impl Progress {
+    /// The progress of a run, for the stores.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(epoch: Epoch, done: Option<f64>, at: DateTime<Utc>, notes: Vec<ProgressNote>) -> Self {
+        Self { epoch, done, at, notes }
+    }
+}
+
 /// A note of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ProgressNote {
     /// Counts the notes of the run; 1 is the first.
     pub nth: u64,
@@ -30,6 +41,15 @@ pub struct ProgressNote {
     pub at: DateTime<Utc>,
     /// The text.
     pub note: String,
+}
+
+impl ProgressNote {
+    /// A note of a run, for the stores.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(nth: u64, at: DateTime<Utc>, note: String) -> Self {
+        Self { nth, at, note }
+    }
 }
 
 /// The progress of a run, to be written. It replaces the earlier value.

@@ -9,8 +9,17 @@ use std::time::Duration;
 
 /// How a job is tried again. Fields that are left out get their values from the kind or the worker. In JSON, durations are
 /// text: `{"strategy": "linear", "base": "10s", "cap": "1h", "for": "2d"}`.
+///
+/// ```
+/// # use leasehold_core::Retry;
+/// # use std::time::Duration;
+/// let retry = Retry::linear(Duration::from_secs(10)).cap(Duration::from_secs(3600));
+/// assert_eq!(serde_json::to_string(&retry)?, r#"{"strategy":"linear","base":"10s","cap":"3600s"}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object such as {\"strategy\": \"fixed\", \"base\": \"10s\"}")]
+#[cfg_attr(not(feature = "struct-literals"), non_exhaustive)]
 pub struct Retry {
     /// How the delay grows.
     #[serde(default, skip_serializing_if = "Option::is_none")]

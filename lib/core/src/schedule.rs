@@ -8,6 +8,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 /// When a schedule fires. Not checked: see `leasehold_schedule::Calendar`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub enum Timing {
     /// At the local times of a time zone that match a cron expression.
     Cron {
@@ -20,9 +21,30 @@ pub enum Timing {
     Every(Duration),
 }
 
+impl Timing {
+    /// The cron expression and its time zone.
+    #[must_use]
+    pub fn cron(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Cron { cron, timezone } => Some((cron, timezone)),
+            Self::Every(_) => None,
+        }
+    }
+
+    /// The time from one tick to the next.
+    #[must_use]
+    pub const fn every(&self) -> Option<Duration> {
+        match self {
+            Self::Cron { .. } => None,
+            Self::Every(every) => Some(*every),
+        }
+    }
+}
+
 /// What happens to ticks whose time passes before a reaper sees them. The last due tick of a schedule is not missed if it is less
 /// than [`Missed::LATE_MAX`] late.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Missed {
     /// They make no job.
     Skip,
@@ -96,8 +118,18 @@ impl FromStr for Missed {
     }
 }
 
-/// A schedule as a client sets it.
+/// A schedule as a client sets it. A later version may have more fields.
+///
+/// ```
+/// # use leasehold_core::{Missed, NewJob, NewSchedule, Timing};
+/// # use std::time::Duration;
+/// let job = NewJob::new("report".parse()?, serde_json::value::to_raw_value(&())?);
+/// let hourly = NewSchedule::new("hourly-report".parse()?, Timing::Every(Duration::from_secs(3600)), job);
+/// assert_eq!(hourly.missed, Missed::One);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "struct-literals"), non_exhaustive)]
 pub struct NewSchedule {
     /// The name. Setting a schedule of this name again changes it.
     pub name: ScheduleName,
@@ -108,6 +140,20 @@ pub struct NewSchedule {
     /// The job of each tick. Its id, `run_at`, `delay` and `traceparent` are not used: each tick makes a new job that is due
     /// immediately.
     pub job: NewJob,
+}
+
+impl NewSchedule {
+    /// A schedule whose missed ticks make one job.
+    #[must_use]
+    pub fn new(name: ScheduleName, timing: Timing, job: NewJob) -> Self {
+        Self { name, timing, missed: Missed::default(), job }
+    }
+
+    /// What happens to missed ticks [default: [`Missed::One`]].
+    #[must_use]
+    pub fn missed(self, missed: Missed) -> Self {
+        Self { missed, ..self }
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::{fmt, str::FromStr, time::Duration};
 /// While a job has its key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum UniqueWhile {
     /// Until the job has finished.
     #[default]
@@ -19,6 +20,7 @@ pub enum UniqueWhile {
 /// What happens to a job whose key is held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum OnConflict {
     /// The existing job is the answer, and nothing changes.
     #[default]
@@ -33,6 +35,7 @@ pub enum OnConflict {
 /// key until it has finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum UniqueRule {
     /// The key is free when the job begins.
     Queued,
@@ -78,8 +81,19 @@ words! {
 }
 
 /// How a job is unique. In JSON: `{"while": "queued", "on_conflict": "replace", "for": "1h", "fields": ["a"]}`.
+///
+/// ```
+/// # use leasehold_core::Unique;
+/// # use std::time::Duration;
+/// // One mail to a user within a day, whether the earlier one is sent or not.
+/// let once_a_day = Unique::while_live().fields(["user"]).for_time(Duration::from_secs(24 * 3600));
+/// // While one computation runs, one more waits: the one that was enqueued last.
+/// let newest = Unique::keep_last().payload();
+/// assert!(once_a_day.makes_key() && newest.makes_key());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object such as {\"while\": \"queued\"}")]
+#[cfg_attr(not(feature = "struct-literals"), non_exhaustive)]
 pub struct Unique {
     /// `while`: until when the job has its key.
     #[serde(default, rename = "while", skip_serializing_if = "is_default")]

@@ -10,11 +10,20 @@ use std::{fmt, time::Duration};
 
 /// One field, and what is wrong with the field.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct FieldError {
     /// The name of the field, as users write it.
     pub field: &'static str,
     /// What is wrong, as the end of a sentence that begins with the name of the field.
     pub problem: String,
+}
+
+impl FieldError {
+    /// A field with what is wrong with it.
+    #[must_use]
+    pub const fn new(field: &'static str, problem: String) -> Self {
+        Self { field, problem }
+    }
 }
 
 /// The job cannot be accepted. Nothing was changed.

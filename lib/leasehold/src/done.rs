@@ -11,7 +11,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use sqlx::PgConnection;
 use std::fmt;
 
-/// What a run may return: the result itself, or a [`Done`] with the result.
+/// What a run may return: the result itself, or a [`Done`] with the result. Every type that can be read and written as JSON is
+/// such a result.
 pub trait JobOutput: Send + 'static {
     /// The result, as a client reads it.
     type Result: Serialize + DeserializeOwned + Send + 'static;
@@ -37,6 +38,16 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> JobOutput for Done<T> {
 }
 
 /// A job that may follow from a success: a [`Job`], a [`FollowOn`] with options that differ from its type, or a job of any kind.
+///
+/// ```
+/// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+/// let any_kind = NewJob::new("mail".parse()?, serde_json::value::to_raw_value("resized")?);
+/// let done = Done::with("stored")
+///     .then(Resize { path: "a.png".into(), width: 160 })
+///     .then(FollowOn::of(Resize { path: "a.png".into(), width: 16 }).priority(-5))
+///     .then(any_kind);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait IntoFollowOn {
     /// The job that follows.
     ///
@@ -112,6 +123,24 @@ impl<T: fmt::Debug> fmt::Debug for Done<T> {
 }
 
 /// The job cannot be completed in this transaction. Roll the transaction back; `?` in a handler does.
+///
+/// ```no_run
+/// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+/// # async fn doc(run: &Run, pool: &sqlx::PgPool) -> Result<Option<Done<bool>>, JobError> {
+/// let mut transaction = pool.begin().await?;
+/// match Done::with(true).complete_in(run, &mut transaction).await {
+///     Ok(done) => {
+///         transaction.commit().await?;
+///         Ok(Some(done))
+///     }
+///     Err(CompleteError::LeaseLost) => {
+///         transaction.rollback().await?;
+///         Ok(None)
+///     }
+///     Err(error) => Err(error.into()),
+/// }
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompleteError {
@@ -128,17 +157,30 @@ pub enum CompleteError {
 
 impl<T> Done<T> {
     /// A success with this result.
+    ///
+    /// ```
+    /// # use leasehold::Done;
+    /// assert_eq!(Done::with(7).result(), &7);
+    /// ```
     pub const fn with(result: T) -> Self {
         Self { result, then: Vec::new() }
     }
 
     /// Lets a job follow. Can be called several times.
+    ///
+    /// ```
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// let widths = [16, 160, 1600];
+    /// let done = widths.iter().fold(Done::with(widths.len()), |done, &width| {
+    ///     done.then(Resize { path: "a.png".into(), width })
+    /// });
+    /// ```
     pub fn then(mut self, job: impl IntoFollowOn) -> Self {
         self.then.push(job.into_follow_on());
         self
     }
 
-    /// The result.
+    /// The result: see [`Done::with`].
     #[must_use]
     pub const fn result(&self) -> &T {
         &self.result

@@ -7,6 +7,14 @@ impl Client {
     /// only labels. Moves the waiting jobs and returns how many it moved. Jobs name their key with
     /// [`Enqueue::fair_key`](crate::Enqueue::fair_key).
     ///
+    /// ```no_run
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// # async fn doc(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let moved = client.set_fair(&"images".parse()?, false).await?;
+    /// println!("{moved} jobs have another position in the line");
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// PostgreSQL fails.
     pub async fn set_fair(&self, queue: &QueueName, fair: bool) -> Result<u64, Error> {
@@ -17,11 +25,11 @@ impl Client {
     /// weight have 1. The backlog changes its order immediately.
     ///
     /// ```no_run
-    /// # use leasehold::*;
-    /// # async fn example(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// # async fn doc(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// // Tenant a gets three times as many starts as each other tenant whose jobs wait.
     /// client.set_fair_weight(&"images".parse()?, "tenant-a", 3.0).await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }
     /// ```
     ///
     /// # Errors
@@ -33,13 +41,22 @@ impl Client {
     /// Pauses a fair key in a queue: no job of the key starts until the key is resumed. Running jobs continue, and jobs of other
     /// keys start. Returns whether that changed anything.
     ///
+    /// ```no_run
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// # async fn doc(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let images: QueueName = "images".parse()?;
+    /// client.pause_fair_key(&images, "tenant-a").await?;
+    /// client.resume_fair_key(&images, "tenant-a").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// The fair keys of the queue are only labels, or PostgreSQL fails.
     pub async fn pause_fair_key(&self, queue: &QueueName, fair_key: &str) -> Result<bool, Error> {
         self.untyped().pause_fair_key(queue, fair_key).await
     }
 
-    /// Resumes a fair key in a queue. Returns whether the key was paused.
+    /// Resumes a fair key in a queue: see [`Client::pause_fair_key`]. Returns whether the key was paused.
     ///
     /// # Errors
     /// PostgreSQL fails.
@@ -48,6 +65,15 @@ impl Client {
     }
 
     /// The weights that somebody has set in a queue, by key.
+    ///
+    /// ```no_run
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// # async fn doc(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// for of in client.fair_weights(&"images".parse()?).await? {
+    ///     println!("{}: {}", of.fair_key, of.weight);
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// PostgreSQL fails.

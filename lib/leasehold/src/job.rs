@@ -61,6 +61,27 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// How the job is unique, unless [`Enqueue::unique`](crate::Draft::unique) says otherwise. The key is made of fields or of
     /// the whole payload, or given by [`Enqueue::unique_key`](crate::Draft::unique_key).
+    ///
+    /// ```
+    /// # use leasehold::{Job, JobError, Run, Unique};
+    /// # use serde::{Deserialize, Serialize};
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Index { document: u64 }
+    ///
+    /// impl Job for Index {
+    ///     const KIND: &'static str = "index";
+    ///     type Output = ();
+    ///
+    ///     // At most one job for each document waits, also while another one for the same document runs.
+    ///     fn unique(&self) -> Option<Unique> {
+    ///         Some(Unique::keep_last().fields(["document"]))
+    ///     }
+    ///
+    ///     async fn run(self, _: &Run) -> Result<(), JobError> {
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
     fn unique(&self) -> Option<Unique> {
         None
     }
@@ -74,6 +95,21 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 
 /// How a run ends that does not succeed. `?` turns any error into a [`JobError`] that is retried; for this reason
 /// [`JobError`] itself is no [`StdError`].
+///
+/// ```
+/// # use leasehold::JobError;
+/// # use std::time::Duration;
+/// fn parsed(status: u16, body: &str) -> Result<u64, JobError> {
+///     match status {
+///         200 => Ok(body.parse()?),
+///         404 => Err(JobError::never("the server does not know the file")),
+///         429 => Err(JobError::snooze(Duration::from_secs(30))),
+///         _ => Err(JobError::failed(format!("the server answers {status}"))),
+///     }
+/// }
+/// # assert_eq!(parsed(200, "7").ok(), Some(7));
+/// # assert!(parsed(200, "x").is_err());
+/// ```
 #[derive(Debug)]
 pub struct JobError(Ending);
 
@@ -88,22 +124,54 @@ enum Ending {
 
 impl JobError {
     /// The run failed: another attempt after a backoff, while attempts are left.
+    ///
+    /// ```
+    /// # use leasehold::JobError;
+    /// # fn doc(status: u16) -> Result<(), JobError> {
+    /// return Err(JobError::failed(format!("the server answers {status}")));
+    /// # }
+    /// ```
     pub fn failed(error: impl Into<String>) -> Self {
         Self(Ending::Failed(error.into()))
     }
 
     /// The job is not at fault: run it again after this delay, without spending an attempt.
+    ///
+    /// ```
+    /// # use leasehold::JobError;
+    /// # fn doc() -> Result<(), JobError> {
+    /// return Err(JobError::snooze(std::time::Duration::from_secs(30)));
+    /// # }
+    /// ```
     #[must_use]
     pub fn snooze(delay: Duration) -> Self {
         Self(Ending::Snooze(Some(delay), None))
     }
 
     /// As [`JobError::snooze`], with a reason for the job's trail.
+    ///
+    /// ```
+    /// # use leasehold::JobError;
+    /// # fn doc() -> Result<(), JobError> {
+    /// let an_hour = std::time::Duration::from_secs(3600);
+    /// return Err(JobError::snooze_because(an_hour, "the partner is closed at night"));
+    /// # }
+    /// ```
     pub fn snooze_because(delay: Duration, reason: impl Into<String>) -> Self {
         Self(Ending::Snooze(Some(delay), Some(reason.into())))
     }
 
     /// The job can never succeed: it is dead immediately, even if attempts are left.
+    ///
+    /// ```
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// # in_memory(async |queue, client| {
+    /// // `Resize::run` returns `JobError::never("the width is 0")`.
+    /// let id = client.enqueue(Resize { path: "a.png".into(), width: 0 }).send().await?;
+    /// assert_eq!(queue.drain(worker()).await?.buried, 1);
+    /// assert_eq!(client.job(id).await?.map(|job| job.state), Some(State::Dead));
+    /// # Ok(()) });
+    /// ```
     pub fn never(error: impl Into<String>) -> Self {
         Self(Ending::Never(error.into()))
     }
@@ -209,6 +277,18 @@ fn succeeded(run: &Run, output: impl JobOutput) -> Outcome {
 }
 
 /// The id of a job whose type is known, so that its result can be read.
+///
+/// ```
+/// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+/// # in_memory(async |queue, client| {
+/// let id: Id<Resize> = client.enqueue(Resize { path: "a.png".into(), width: 160 }).send().await?;
+/// let text = id.to_string();
+/// // Later, in another process:
+/// let id = Id::<Resize>::new(text.parse()?);
+/// queue.drain(worker()).await?;
+/// assert_eq!(client.wait(id, Duration::ZERO).await?, "160px.a.png");
+/// # Ok(()) });
+/// ```
 pub struct Id<J> {
     id: JobId,
     job: PhantomData<fn() -> J>,
@@ -216,12 +296,18 @@ pub struct Id<J> {
 
 impl<J> Id<J> {
     /// Says that the job of this id is of this type.
+    ///
+    /// ```
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// let id = JobId::new();
+    /// assert_eq!(Id::<Resize>::new(id).get(), id);
+    /// ```
     #[must_use]
     pub const fn new(id: JobId) -> Self {
         Self { id, job: PhantomData }
     }
 
-    /// The id alone.
+    /// The id alone: see [`Id::new`].
     #[must_use]
     pub const fn get(self) -> JobId {
         self.id

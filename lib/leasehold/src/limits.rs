@@ -8,11 +8,12 @@ impl Client {
     /// [`Enqueue::limit_key`](crate::Enqueue::limit_key).
     ///
     /// ```no_run
-    /// # use leasehold::*;
-    /// # async fn example(client: &Client) -> Result<(), Error> {
-    /// client.set_limit("cluster-a", &KeyLimit { running: Some(10), ..KeyLimit::default() }).await?;
-    /// # Ok(())
-    /// # }
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// # async fn doc(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// client.set_limit("cluster-a", &KeyLimit::default().running(10)).await?;
+    /// // Each tenant has a limit of its own.
+    /// client.set_limit("tenant-*", &KeyLimit::default().rate("10/s").burst(20)).await?;
+    /// # Ok(()) }
     /// ```
     ///
     /// # Errors
@@ -23,6 +24,15 @@ impl Client {
 
     /// All limits, by key, with the runs that count and the jobs that wait.
     ///
+    /// ```no_run
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// # async fn doc(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// for limit in client.limits().await? {
+    ///     println!("{}: {} runs, {} jobs wait", limit.key, limit.running_now, limit.waiting);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// PostgreSQL fails.
     pub async fn limits(&self) -> Result<Vec<LimitRecord>, Error> {
@@ -30,6 +40,13 @@ impl Client {
     }
 
     /// The limit of a key or a pattern, as it was set; `None` if there is none.
+    ///
+    /// ```no_run
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// # async fn doc(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let most = client.limit("cluster-a").await?.and_then(|limit| limit.running);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// PostgreSQL fails.
@@ -39,6 +56,13 @@ impl Client {
 
     /// Removes the limit of a key or a pattern: the jobs that wait for this limit may start. Returns whether there was
     /// one.
+    ///
+    /// ```no_run
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// # async fn doc(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// client.remove_limit("cluster-a").await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// PostgreSQL fails.

@@ -68,6 +68,24 @@ impl Handler for Wrapped {
 
 /// The rest of the way to the handler: the other middleware, then the handler. See
 /// [`WorkerBuilder::around`](crate::WorkerBuilder::around).
+///
+/// ```
+/// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+/// # in_memory(async |queue, client| {
+/// /// Ends a job at its third failure, whatever attempts are left.
+/// async fn three_times(run: Run, next: Next) -> Outcome {
+///     let attempt = run.job().attempt;
+///     match next.run(run).await {
+///         Outcome::Failed(error) if attempt >= 3 => Outcome::Hopeless(error),
+///         outcome => outcome,
+///     }
+/// }
+///
+/// let worker = worker().around(three_times);
+/// client.enqueue(resize("a.png")).send().await?;
+/// assert_eq!(queue.drain(worker).await?.succeeded, 1);
+/// # Ok(()) });
+/// ```
 pub struct Next {
     layers: Arc<[Arc<Layer>]>,
     /// The first layer that has not run yet.
@@ -84,6 +102,20 @@ impl fmt::Debug for Next {
 impl Next {
     /// Runs the rest. The middleware can read or replace the outcome. If it does not call the handler, the outcome that it
     /// returns counts.
+    ///
+    /// ```
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// # in_memory(async |queue, client| {
+    /// let closed = worker().around(|run, next| async move {
+    ///     match run.job().queue.as_str() {
+    ///         "default" => Outcome::Snoozed(Some(Duration::from_secs(60)), Some("closed".to_owned())),
+    ///         _ => next.run(run).await,
+    ///     }
+    /// });
+    /// client.enqueue(resize("a.png")).send().await?;
+    /// assert_eq!(queue.drain(closed).await?.snoozed, 1);
+    /// # Ok(()) });
+    /// ```
     pub async fn run(self, run: Run) -> Outcome {
         let Self { layers, inner, handler } = self;
         match layers.get(inner).cloned() {

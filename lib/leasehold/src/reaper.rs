@@ -32,6 +32,18 @@ pub struct Reaper;
 
 impl Reaper {
     /// Begins to describe a reaper.
+    ///
+    /// ```no_run
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// # async fn doc() -> Result<(), Box<dyn std::error::Error>> {
+    /// // One process that can do all that a small installation needs.
+    /// let config = Config::load()?;
+    /// let reaper = tokio::spawn(Reaper::builder(&config).run_until(std::future::pending()));
+    /// let stop = async { let _ = tokio::signal::ctrl_c().await; };
+    /// Worker::builder(&config).register::<Resize>().queue("default", 8).run_until(stop).await?;
+    /// reaper.abort();
+    /// # Ok(()) }
+    /// ```
     pub fn builder(config: &Config) -> ReaperBuilder {
         ReaperBuilder { config: config.clone() }
     }
@@ -47,6 +59,15 @@ impl ReaperBuilder {
     /// Connects, and works until `shutdown` is ready. Serves `/healthz`, `/readyz` and `/metrics` on `reaper.listen` if that
     /// is set.
     ///
+    /// ```no_run
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// # async fn doc() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut config = Config::load()?;
+    /// config.reaper.listen = Some("127.0.0.1:9465".parse()?);
+    /// Reaper::builder(&config).run_until(async { let _ = tokio::signal::ctrl_c().await; }).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// A setting is missing, or PostgreSQL is unavailable at the start. A running reaper outlasts outages of both stores.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
@@ -61,6 +82,16 @@ impl ReaperBuilder {
     }
 
     /// The same with a token that asks for the stop.
+    ///
+    /// ```no_run
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// # async fn doc() -> Result<(), Box<dyn std::error::Error>> {
+    /// let stop = tokio_util::sync::CancellationToken::new();
+    /// let reaper = tokio::spawn(Reaper::builder(&Config::load()?).run(stop.clone()));
+    /// stop.cancel();
+    /// reaper.await??;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`ReaperBuilder::run_until`].

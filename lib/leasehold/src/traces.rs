@@ -31,6 +31,12 @@ pub use leasehold_telemetry::traces::{TARGET, turn_on};
 /// if no setting and no variable names a collector. `service` is the name of the service, unless a setting or a variable has
 /// another one. Needs a runtime of tokio.
 ///
+/// ```
+/// let config = leasehold::Config::default();
+/// assert!(leasehold::traces::start(&config, "shop")?.is_none(), "no collector is named");
+/// # Ok::<(), leasehold::traces::TracesError>(())
+/// ```
+///
 /// # Errors
 /// A setting or a variable has an impossible value.
 #[cfg(feature = "otlp")]

@@ -20,27 +20,27 @@ const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(60);
 /// A worker: takes jobs, runs them on a lease, settles them.
 ///
 /// ```no_run
-/// # use leasehold::{Config, Job, JobError, Run, Worker};
-/// # use serde::{Deserialize, Serialize};
-/// # #[derive(Serialize, Deserialize)]
-/// # struct Resize { path: String, width: u32 }
-/// # impl Job for Resize {
-/// #     const KIND: &'static str = "resize";
-/// #     type Output = String;
-/// #     async fn run(self, _: &Run) -> Result<String, JobError> { Ok(self.path) }
-/// # }
+/// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
 /// # async fn doc() -> Result<(), Box<dyn std::error::Error>> {
 /// let config = Config::load()?;
 /// let stop = async { let _ = tokio::signal::ctrl_c().await; };
 /// let tally = Worker::builder(&config).register::<Resize>().queue("images", 32).run_until(stop).await?;
 /// println!("{} jobs succeeded", tally.succeeded);
-/// # Ok(())
-/// # }
+/// # Ok(()) }
 /// ```
 pub struct Worker;
 
 impl Worker {
     /// Begins to describe a worker.
+    ///
+    /// ```
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// # in_memory(async |queue, client| {
+    /// let worker = Worker::builder(&Config::default()).register::<Resize>().queue("default", 4);
+    /// client.enqueue(Resize { path: "a.png".into(), width: 160 }).send().await?;
+    /// assert_eq!(queue.drain(worker).await?.succeeded, 1);
+    /// # Ok(()) });
+    /// ```
     pub fn builder(config: &Config) -> WorkerBuilder {
         WorkerBuilder {
             config: config.clone(),
@@ -54,6 +54,15 @@ impl Worker {
 }
 
 /// What a worker serves: kinds by [`WorkerBuilder::register`], queues by [`WorkerBuilder::queue`].
+///
+/// ```
+/// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+/// let worker = Worker::builder(&Config::default())
+///     .state("what every run can use".to_owned())
+///     .register::<Resize>()
+///     .queue("images", 32)
+///     .around(|run, next| async move { next.run(run).await });
+/// ```
 #[must_use = "nothing runs before `run_until`"]
 pub struct WorkerBuilder {
     config: Config,
@@ -66,11 +75,37 @@ pub struct WorkerBuilder {
 
 impl WorkerBuilder {
     /// Runs jobs of this type. Jobs of kinds that no handler is registered for are left to other workers.
+    ///
+    /// ```
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// let worker = Worker::builder(&Config::default()).register::<Resize>();
+    /// ```
     pub fn register<J: Job>(self) -> Self {
         self.handler(J::KIND, Arc::new(Typed::<J>::new()))
     }
 
     /// Runs jobs of a kind with an untyped handler.
+    ///
+    /// ```
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// # in_memory(async |queue, client| {
+    /// use std::{pin::Pin, sync::Arc};
+    ///
+    /// /// Returns its payload.
+    /// struct Echo;
+    ///
+    /// impl Handler for Echo {
+    ///     fn run(&self, run: Run) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+    ///         Box::pin(async move { Outcome::Succeeded(Some(run.job().payload.clone())) })
+    ///     }
+    /// }
+    ///
+    /// let worker = Worker::builder(&Config::default()).handler("echo", Arc::new(Echo)).queue("default", 1);
+    /// let job = NewJob::new("echo".parse()?, serde_json::value::to_raw_value("hello")?);
+    /// client.enqueue_many(&[job]).await?;
+    /// assert_eq!(queue.drain(worker).await?.succeeded, 1);
+    /// # Ok(()) });
+    /// ```
     pub fn handler(mut self, kind: &str, handler: Arc<dyn Handler>) -> Self {
         match kind.parse::<Kind>() {
             Ok(kind) => self.handlers.push((kind, handler)),
@@ -80,6 +115,13 @@ impl WorkerBuilder {
     }
 
     /// Runs jobs of every kind without a specific handler.
+    ///
+    /// ```no_run
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// # async fn doc(handler: std::sync::Arc<dyn Handler>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let worker = Worker::builder(&Config::load()?).register::<Resize>().handler_of_any_kind(handler);
+    /// # Ok(()) }
+    /// ```
     pub fn handler_of_any_kind(mut self, handler: Arc<dyn Handler>) -> Self {
         self.any_kind = Some(handler);
         self
@@ -115,16 +157,18 @@ impl WorkerBuilder {
 
     /// Calls a function around every run, for spans, metrics and checks. The function added first is the outermost.
     ///
-    /// ```no_run
-    /// # use leasehold::{Config, Worker};
-    /// # fn doc(config: &Config) {
-    /// let worker = Worker::builder(config).around(|run, next| async move {
+    /// ```
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// # in_memory(async |queue, client| {
+    /// let worker = worker().around(|run, next| async move {
     ///     let (kind, begun) = (run.job().kind.clone(), std::time::Instant::now());
     ///     let outcome = next.run(run).await;
-    ///     println!("a run of {kind} took {:?}", begun.elapsed());
+    ///     println!("a run of {kind} has {} after {:?}", outcome.as_str(), begun.elapsed());
     ///     outcome
     /// });
-    /// # }
+    /// client.enqueue(Resize { path: "a.png".into(), width: 160 }).send().await?;
+    /// assert_eq!(queue.drain(worker).await?.succeeded, 1);
+    /// # Ok(()) });
     /// ```
     pub fn around<F, R>(mut self, layer: F) -> Self
     where
@@ -135,7 +179,12 @@ impl WorkerBuilder {
         self
     }
 
-    /// Serves a queue, and runs up to this number of its jobs at the same time.
+    /// Serves a queue, and runs up to this number of its jobs at the same time. May be called several times, once for each queue.
+    ///
+    /// ```
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// let worker = Worker::builder(&Config::default()).register::<Resize>().queue("images", 32).queue("slow", 2);
+    /// ```
     pub fn queue(mut self, name: &str, slots: u32) -> Self {
         match name.parse::<QueueName>() {
             Ok(_) if slots == 0 => self.refuse(Error::Worker("a queue needs at least one slot")),
@@ -168,6 +217,19 @@ impl WorkerBuilder {
     /// Connects and works until `shutdown` is ready. Then lets handlers finish for `worker.grace_ms`, releases the
     /// other jobs, and returns the counters of the worker.
     ///
+    /// Serves `/healthz`, `/readyz` and `/metrics` (for Prometheus) on `worker.listen` if that is set.
+    ///
+    /// ```no_run
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// # async fn doc() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut config = Config::load()?;
+    /// config.worker.listen = Some("127.0.0.1:9464".parse()?);
+    /// let stop = async { let _ = tokio::signal::ctrl_c().await; };
+    /// let tally = Worker::builder(&config).register::<Resize>().queue("default", 8).run_until(stop).await?;
+    /// println!("{} jobs succeeded, {} are dead", tally.succeeded, tally.buried);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// The worker has nothing to serve, or a store is unavailable at the start. A running worker outlasts outages of
     /// both stores.
@@ -183,6 +245,22 @@ impl WorkerBuilder {
     }
 
     /// The same with tokens: `stop` asks for a graceful stop, `stop_now` ends the grace.
+    ///
+    /// ```no_run
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// # async fn doc(worker: WorkerBuilder) -> Result<(), Box<dyn std::error::Error>> {
+    /// use tokio_util::sync::CancellationToken;
+    ///
+    /// let (stop, stop_now) = (CancellationToken::new(), CancellationToken::new());
+    /// let running = tokio::spawn(worker.run(stop.clone(), stop_now.clone()));
+    /// // The first Ctrl-C lets the handlers finish, the second one does not.
+    /// tokio::signal::ctrl_c().await?;
+    /// stop.cancel();
+    /// tokio::signal::ctrl_c().await?;
+    /// stop_now.cancel();
+    /// let tally = running.await??;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`WorkerBuilder::run_until`].

@@ -5,7 +5,7 @@ use crate::{
     rows::{Row, Rows, serves},
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use leasehold_core::{ClaimedJob, Encryption, Event, Fence, JobId, QueueName, State, Verb, WorkerId};
+use leasehold_core::{ClaimedJob, Event, Fence, JobId, QueueName, State, Verb, WorkerId};
 use leasehold_ports::{Kinds, Renewed};
 use std::{collections::BTreeSet, time::Duration};
 
@@ -140,27 +140,23 @@ impl Rows {
                 self.limits.take_token(&key, now);
             }
             let row = &self.live[&id];
-            claimed.push(ClaimedJob {
-                fence: Fence { id, epoch: row.life.epoch, worker },
-                queue: row.job.queue.clone(),
-                kind: row.job.kind.clone(),
-                payload: row.job.payload.clone(),
-                attempt: row.life.attempt,
-                max_attempts: row.life.max_attempts,
-                crashes: row.life.crashes,
-                timeout: row.job.timeout,
-                line_at: row.line_at(),
-                has_parents: self.edges.has_parents(id),
-                retry: row.job.retry,
-                retry_left: match row.retry_until {
-                    Some(until) => Some((until - now).to_std().unwrap_or_default()),
-                    None => row.job.retry.and_then(|retry| retry.for_time),
-                },
-                due_for: self.due_for(row, now),
-                traceparent: row.job.traceparent.clone(),
-                encryption: Encryption::Plain,
-                begins_in: Duration::ZERO,
-            });
+            let fence = Fence { id, epoch: row.life.epoch, worker };
+            let of = &row.job;
+            let mut job = ClaimedJob::new(fence, of.queue.clone(), of.kind.clone(), of.payload.clone());
+            job.attempt = row.life.attempt;
+            job.max_attempts = row.life.max_attempts;
+            job.crashes = row.life.crashes;
+            job.timeout = of.timeout;
+            job.line_at = row.line_at();
+            job.has_parents = self.edges.has_parents(id);
+            job.retry = of.retry;
+            job.retry_left = match row.retry_until {
+                Some(until) => Some((until - now).to_std().unwrap_or_default()),
+                None => of.retry.and_then(|retry| retry.for_time),
+            };
+            job.due_for = self.due_for(row, now);
+            job.traceparent.clone_from(&of.traceparent);
+            claimed.push(job);
         }
         claimed
     }

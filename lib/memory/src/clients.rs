@@ -25,13 +25,7 @@ impl Rows {
     }
 
     pub(crate) fn enqueue_one(&mut self, job: &NewJob) -> Enqueued {
-        let there = |row: &Row| Enqueued {
-            id: row.life.id,
-            inserted: false,
-            replaced: false,
-            state: row.life.state,
-            line_at: Some(row.line_at()),
-        };
+        let there = |row: &Row| Enqueued::new(row.life.id, row.life.state, Some(row.line_at()));
         let job = &with_its_key(job);
         let now = self.clock.now();
         if job.id_may_exist
@@ -76,7 +70,7 @@ impl Rows {
             progress: None,
             trail: Vec::new(),
         };
-        let answer = Enqueued { id: job.id, inserted: true, replaced: false, state, line_at: Some(row.line_at()) };
+        let answer = Enqueued::new(job.id, state, Some(row.line_at())).with(|answer| answer.inserted = true);
         if self.is_broken(Broken::EnqueueIsAnsweredUnwritten) && job.id.0.as_bytes()[15].is_multiple_of(8) {
             return answer;
         }
@@ -119,7 +113,7 @@ impl Rows {
         };
         self.happen(id, Event::Replace { is_due: run_at <= now }, None, become_new).ok()?;
         let row = self.live.get(&id)?;
-        Some(Enqueued { id, inserted: false, replaced: true, state: row.life.state, line_at: Some(row.line_at()) })
+        Some(Enqueued::new(id, row.life.state, Some(row.line_at())).with(|answer| answer.replaced = true))
     }
 
     pub(crate) fn cancel(&mut self, ids: &[JobId]) -> Vec<Cancelled> {
@@ -146,11 +140,11 @@ impl Rows {
                 asked.ok()?;
             }
             let state = if running.is_some() { State::Running } else { State::Cancelled };
-            return Some(Cancelled { id, queue, state, running, changed: true });
+            return Some(Cancelled::new(id, queue, state, running, true));
         }
         let row = self.history.get(&id)?;
         let queue = row.job.queue.clone();
-        Some(Cancelled { id, queue, state: row.life.state, running: None, changed: false })
+        Some(Cancelled::new(id, queue, row.life.state, None, false))
     }
 
     pub(crate) fn place(&mut self, ids: &[JobId], place: &Place) -> Result<Vec<Placed>, Error> {
@@ -165,7 +159,7 @@ impl Rows {
             let row = self.history.get(&id)?;
             let queue = row.job.queue.clone();
             let state = row.life.state;
-            return Some(Placed { id, was_in: queue.clone(), queue, state, line_at: None, changed: false });
+            return Some(Placed::new(id, queue.clone(), queue, state));
         };
         let was_in = row.job.queue.clone();
         let priority = place.priority().unwrap_or(row.job.priority);
@@ -175,14 +169,9 @@ impl Rows {
             (row.job.priority, row.job.queue) = (priority, queue);
             row.priority_step = self.priority_steps.get(&row.job.queue).copied().unwrap_or(hour);
         }
-        Some(Placed {
-            id,
-            was_in,
-            queue: row.job.queue.clone(),
-            state: row.life.state,
-            line_at: changed.then(|| row.line_at()),
-            changed,
-        })
+        let line_at = changed.then(|| row.line_at());
+        let placed = Placed::new(id, was_in, row.job.queue.clone(), row.life.state);
+        Some(placed.with(|placed| (placed.line_at, placed.changed) = (line_at, changed)))
     }
 
     pub(crate) fn pause(&mut self, queue: &QueueName) -> bool {
@@ -296,12 +285,8 @@ impl Rows {
     }
 
     pub(crate) fn finished(&self, ids: &[JobId]) -> Vec<Finished> {
-        let finished = |row: &Row| Finished {
-            id: row.life.id,
-            state: row.life.state,
-            result: row.result.clone(),
-            last_error: row.last_error.clone(),
-        };
+        let finished =
+            |row: &Row| Finished::new(row.life.id, row.life.state, row.result.clone(), row.last_error.clone());
         ids.iter().filter_map(|id| self.history.get(id)).map(finished).collect()
     }
 
@@ -347,7 +332,7 @@ impl Rows {
             self.happen(id, Event::Promote, None, hurry).ok()?;
         }
         let row = self.live.get(&id)?;
-        Some(Revived { id, queue: row.job.queue.clone(), line_at: row.line_at() })
+        Some(Revived::new(id, row.job.queue.clone(), row.line_at()))
     }
 }
 

@@ -164,10 +164,10 @@ impl Rows {
             };
             let note = |note: &ReportedNote| {
                 let at = now - TimeDelta::from_std(note.age).unwrap_or_default();
-                ProgressNote { nth: note.nth, at, note: note.note.clone() }
+                ProgressNote::new(note.nth, at, note.note.clone())
             };
             let notes = report.notes.iter().map(note).collect();
-            row.progress = Some(Progress { epoch: report.fence.epoch, done: report.done, at: now, notes });
+            row.progress = Some(Progress::new(report.fence.epoch, report.done, now, notes));
         }
     }
 

@@ -82,7 +82,7 @@ impl Rows {
         self.unblocked.clear();
         let now = |answer: Enqueued| {
             let row = self.live.get(&answer.id).or(self.history.get(&answer.id));
-            Enqueued { state: row.map_or(answer.state, |row| row.life.state), ..answer }
+            answer.with(|answer| answer.state = row.map_or(answer.state, |row| row.life.state))
         };
         Ok(answers.into_iter().flatten().map(now).collect())
     }
@@ -147,15 +147,12 @@ impl Rows {
                 let result = row.and_then(|row| row.result.clone());
                 bytes += result.as_ref().map_or(0, |result| result.get().len());
                 let is_left_out = result.is_some() && bytes > results_max;
-                Parent {
-                    id: edge.parent,
-                    kind: row.map(|row| row.job.kind.clone()),
-                    state: row.map(|row| row.life.state),
-                    result: result.filter(|_| !is_left_out),
-                    is_left_out,
-                    met: edge.met,
-                    on_parent_failure: edge.policy,
-                }
+                Parent::new(edge.parent, edge.policy, edge.met).with(|parent| {
+                    parent.kind = row.map(|row| row.job.kind.clone());
+                    parent.state = row.map(|row| row.life.state);
+                    parent.result = result.filter(|_| !is_left_out);
+                    parent.is_left_out = is_left_out;
+                })
             })
             .collect()
     }
@@ -177,23 +174,15 @@ impl Rows {
         }
         let job = |id: &JobId| {
             let row = self.live.get(id).or(self.history.get(id));
-            GraphJob {
-                id: *id,
-                kind: row.map(|row| row.job.kind.clone()),
-                queue: row.map(|row| row.job.queue.clone()),
-                state: row.map(|row| row.life.state),
-            }
+            let (kind, queue) = (row.map(|row| row.job.kind.clone()), row.map(|row| row.job.queue.clone()));
+            GraphJob::new(*id, kind, queue, row.map(|row| row.life.state))
         };
         let edges_of = |child: &JobId| {
             let child = *child;
-            self.edges.parents.get(&child).into_iter().flatten().map(move |edge| GraphEdge {
-                parent: edge.parent,
-                child,
-                met: edge.met,
-                on_parent_failure: edge.policy,
-            })
+            let edges = self.edges.parents.get(&child).into_iter().flatten();
+            edges.map(move |edge| GraphEdge::new(edge.parent, child, edge.met, edge.policy))
         };
         let edges = found.iter().flat_map(edges_of).filter(|edge| found.contains(&edge.parent)).collect();
-        Graph { jobs: found.iter().map(job).collect(), edges, is_cut }
+        Graph::new(found.iter().map(job).collect(), edges, is_cut)
     }
 }

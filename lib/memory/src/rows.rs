@@ -174,48 +174,43 @@ impl Row {
             self.trail.remove(0);
         }
         let note = note.map(|note| note.chars().take(1000).collect());
-        self.trail.push(TrailEntry { at, verb, epoch: self.life.epoch, worker, note });
+        self.trail.push(TrailEntry::new(at, verb, self.life.epoch, worker, note));
     }
 
     /// The job in the form of the view.
     #[must_use]
     pub fn record(&self) -> JobRecord {
         let Self { life, job, .. } = self.clone();
-        JobRecord {
-            id: life.id,
-            queue: job.queue.into(),
-            kind: job.kind.into(),
-            state: life.state,
-            priority: job.priority,
-            payload: job.payload,
-            result: self.result.clone(),
-            last_error: self.last_error.clone(),
-            attempt: life.attempt,
-            max_attempts: life.max_attempts,
-            crashes: life.crashes,
-            max_crashes: life.max_crashes,
-            epoch: life.epoch,
-            worker: life.worker.or(self.ended_by),
-            run_at: self.run_at,
-            created_at: self.created_at,
-            started_at: self.started_at,
-            finished_at: self.finished_at,
-            lease_expires_at: self.lease_until,
-            cancel_requested_at: self.cancel_at,
-            timeout_ms: job.timeout.and_then(|timeout| i32::try_from(timeout.as_millis()).ok()),
-            unique_key: job.unique_key,
-            limit_key: job.limit_keys.first().cloned(),
-            limit_keys: (!job.limit_keys.is_empty()).then_some(job.limit_keys),
-            retry: job.retry,
-            retry_until: self.retry_until,
-            expires_at: self.expires_at,
-            unique_rule: job.unique.as_ref().and_then(Unique::rule),
-            batch: job.batch,
-            fair_key: job.fair_key,
-            progress: self.progress.clone(),
-            webhook: job.webhook,
-            trail: self.trail.clone(),
-        }
+        JobRecord::new(life.id, job.kind.into(), life.state, job.payload, self.created_at).with(|record| {
+            record.queue = job.queue.into();
+            record.priority = job.priority;
+            record.result = self.result.clone();
+            record.last_error = self.last_error.clone();
+            record.attempt = life.attempt;
+            record.max_attempts = life.max_attempts;
+            record.crashes = life.crashes;
+            record.max_crashes = life.max_crashes;
+            record.epoch = life.epoch;
+            record.worker = life.worker.or(self.ended_by);
+            record.run_at = self.run_at;
+            record.started_at = self.started_at;
+            record.finished_at = self.finished_at;
+            record.lease_expires_at = self.lease_until;
+            record.cancel_requested_at = self.cancel_at;
+            record.timeout_ms = job.timeout.and_then(|timeout| i32::try_from(timeout.as_millis()).ok());
+            record.unique_key = job.unique_key;
+            record.limit_key = job.limit_keys.first().cloned();
+            record.limit_keys = (!job.limit_keys.is_empty()).then_some(job.limit_keys);
+            record.retry = job.retry;
+            record.retry_until = self.retry_until;
+            record.expires_at = self.expires_at;
+            record.unique_rule = job.unique.as_ref().and_then(Unique::rule);
+            record.batch = job.batch;
+            record.fair_key = job.fair_key;
+            record.progress = self.progress.clone();
+            record.webhook = job.webhook;
+            record.trail = self.trail.clone();
+        })
     }
 }
 

@@ -14,6 +14,7 @@ pub const STRICT_PRIORITY_STEP: Duration = Duration::from_secs(60 * 365 * 24 * 3
 
 /// The answer to one enqueued job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Enqueued {
     /// The job's id: the id that was sent, or the id of the job that already exists.
     pub id: JobId,
@@ -29,9 +30,21 @@ pub struct Enqueued {
     pub line_at: Option<DateTime<Utc>>,
 }
 
+impl Enqueued {
+    /// The answer about a job that this call neither inserted nor replaced, for the stores. [`Enqueued::with`] says otherwise.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(id: JobId, state: State, line_at: Option<DateTime<Utc>>) -> Self {
+        Self { id, inserted: false, state, replaced: false, line_at }
+    }
+}
+
+leasehold_core::with_fields!(Enqueued);
+
 /// The answer to one cancel.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "columns")]
+#[non_exhaustive]
 pub struct Cancelled {
     pub id: JobId,
     pub queue: QueueName,
@@ -43,17 +56,43 @@ pub struct Cancelled {
     pub changed: bool,
 }
 
+impl Cancelled {
+    /// The answer to a cancel, for the stores.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(
+        id: JobId,
+        queue: QueueName,
+        state: State,
+        running: Option<(WorkerId, Epoch)>,
+        changed: bool,
+    ) -> Self {
+        Self { id, queue, state, running, changed }
+    }
+}
+
 /// The answer to one revive.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "columns")]
+#[non_exhaustive]
 pub struct Revived {
     pub id: JobId,
     pub queue: QueueName,
     pub line_at: DateTime<Utc>,
 }
 
+impl Revived {
+    /// The answer to a revive, for the stores.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(id: JobId, queue: QueueName, line_at: DateTime<Utc>) -> Self {
+        Self { id, queue, line_at }
+    }
+}
+
 /// The answer to a change of the place of one job.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Placed {
     /// The job.
     pub id: JobId,
@@ -69,14 +108,35 @@ pub struct Placed {
     pub changed: bool,
 }
 
+impl Placed {
+    /// The answer about a job that the call did not change, for the stores. [`Placed::with`] says otherwise.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(id: JobId, was_in: QueueName, queue: QueueName, state: State) -> Self {
+        Self { id, was_in, queue, state, line_at: None, changed: false }
+    }
+}
+
+leasehold_core::with_fields!(Placed);
+
 /// A finished job.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "columns")]
+#[non_exhaustive]
 pub struct Finished {
     pub id: JobId,
     pub state: State,
     pub result: Option<Box<RawValue>>,
     pub last_error: Option<String>,
+}
+
+impl Finished {
+    /// A finished job, for the stores.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(id: JobId, state: State, result: Option<Box<RawValue>>, last_error: Option<String>) -> Self {
+        Self { id, state, result, last_error }
+    }
 }
 
 /// A job at one moment of the database's clock.

@@ -38,21 +38,21 @@ impl Calendar {
     /// # Errors
     /// What is wrong with the timing.
     pub fn of(timing: &Timing) -> Result<Self, InvalidTiming> {
-        match timing {
-            Timing::Cron { cron, timezone } => {
-                let zone = timezone.parse().map_err(|_| InvalidTiming::Timezone(timezone.clone()))?;
-                let calendar = Self(Rule::Cron(read(cron)?, zone));
-                // Dates repeat after 400 years, and expressions have no year.
-                match calendar.next_after(DateTime::UNIX_EPOCH) {
-                    Some(_) => Ok(calendar),
-                    None => Err(InvalidTiming::Never(cron.clone())),
-                }
-            }
-            Timing::Every(every) if (EVERY_MIN..=EVERY_MAX).contains(every) => {
+        if let Some((cron, timezone)) = timing.cron() {
+            let zone = timezone.parse().map_err(|_| InvalidTiming::Timezone(timezone.to_owned()))?;
+            let calendar = Self(Rule::Cron(read(cron)?, zone));
+            // Dates repeat after 400 years, and expressions have no year.
+            return match calendar.next_after(DateTime::UNIX_EPOCH) {
+                Some(_) => Ok(calendar),
+                None => Err(InvalidTiming::Never(cron.to_owned())),
+            };
+        }
+        match timing.every().unwrap_or_default() {
+            every if (EVERY_MIN..=EVERY_MAX).contains(&every) => {
                 let ms = i64::try_from(every.as_millis()).unwrap_or(i64::MAX);
                 Ok(Self(Rule::Every(TimeDelta::milliseconds(ms))))
             }
-            Timing::Every(every) => Err(InvalidTiming::Every(*every)),
+            every => Err(InvalidTiming::Every(every)),
         }
     }
 

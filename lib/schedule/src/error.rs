@@ -5,6 +5,7 @@ use std::time::Duration;
 
 /// What is wrong with a timing, as one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidTiming {
     /// The cron expression cannot be read.
     #[error("cron {cron:?}: {problem}")]

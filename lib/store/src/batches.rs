@@ -19,6 +19,7 @@ const SEALING: &str = "sealing a batch";
 /// A batch with the number of its jobs by state.
 #[derive(Clone, Debug, Serialize)]
 #[expect(missing_docs, reason = "columns, described in docs/reference.md")]
+#[non_exhaustive]
 pub struct Batch {
     pub name: String,
     pub created_at: DateTime<Utc>,
@@ -41,8 +42,16 @@ pub struct Batch {
     pub death_job: Option<JobId>,
 }
 
-/// The callbacks of a batch.
+/// The callbacks of a batch. A later version may have more fields.
+///
+/// ```
+/// # use leasehold_store::BatchSeal;
+/// let seal = BatchSeal::default().on_success("report".parse()?).on_death("alarm".parse()?);
+/// assert!(seal.on_complete.is_none());
+/// # Ok::<(), leasehold_core::InvalidName>(())
+/// ```
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(not(feature = "struct-literals"), non_exhaustive)]
 pub struct BatchSeal {
     /// The kind of the job that is enqueued when all jobs have succeeded.
     pub on_success: Option<Kind>,
@@ -53,6 +62,34 @@ pub struct BatchSeal {
     /// The queue of these jobs.
     pub queue: QueueName,
 }
+
+impl BatchSeal {
+    /// A job of this kind is enqueued when all jobs have succeeded.
+    #[must_use]
+    pub fn on_success(self, kind: Kind) -> Self {
+        Self { on_success: Some(kind), ..self }
+    }
+
+    /// A job of this kind is enqueued when all jobs have ended.
+    #[must_use]
+    pub fn on_complete(self, kind: Kind) -> Self {
+        Self { on_complete: Some(kind), ..self }
+    }
+
+    /// A job of this kind is enqueued when the first job is dead.
+    #[must_use]
+    pub fn on_death(self, kind: Kind) -> Self {
+        Self { on_death: Some(kind), ..self }
+    }
+
+    /// The queue of these jobs.
+    #[must_use]
+    pub fn queue(self, queue: QueueName) -> Self {
+        Self { queue, ..self }
+    }
+}
+
+leasehold_core::with_fields!(BatchSeal);
 
 /// The answer to a seal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

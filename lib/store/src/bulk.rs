@@ -117,12 +117,7 @@ impl Store {
         let count = |row: PgRow| {
             let count: i64 = row.try_get("count")?;
             let count = u64::try_from(count).unwrap_or_default();
-            Ok(BulkCount {
-                queue: row.try_get("queue")?,
-                kind: row.try_get("kind")?,
-                state: word(&row, "state")?,
-                count,
-            })
+            Ok(BulkCount::new(row.try_get("queue")?, row.try_get("kind")?, word(&row, "state")?, count))
         };
         let rows = statement.try_map(count).fetch_all(&self.long_statements).await;
         rows.map_err(Error::sql("counting the jobs of a filter"))
@@ -148,7 +143,7 @@ pub(crate) fn cancelled(row: &PgRow) -> Result<Cancelled, sqlx::Error> {
     let epoch: Epoch = row.try_get("epoch")?;
     let running = worker(row, "worker")?.map(|worker| (worker, epoch));
     let state = if running.is_some() { State::Running } else { State::Cancelled };
-    Ok(Cancelled { id: job_id(row, "id")?, queue: word(row, "queue")?, state, running, changed: true })
+    Ok(Cancelled::new(job_id(row, "id")?, word(row, "queue")?, state, running, true))
 }
 
 pub(crate) fn place_page(choice: &Choice<'_>, place: &Place, after: Option<JobId>, limit: i64) -> Statement<'static> {

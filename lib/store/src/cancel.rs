@@ -123,13 +123,8 @@ fn statement<'a>(ids: &[JobId], lock_timeout: &'a str) -> Query<'a, Postgres, Pg
 
 fn decode(row: &PgRow) -> Result<Cancelled, sqlx::Error> {
     let epoch: Epoch = row.try_get("epoch")?;
-    Ok(Cancelled {
-        id: job_id(row, "id")?,
-        queue: word(row, "queue")?,
-        state: word(row, "state")?,
-        running: worker(row, "worker")?.map(|worker| (worker, epoch)),
-        changed: row.try_get("changed")?,
-    })
+    let running = worker(row, "worker")?.map(|worker| (worker, epoch));
+    Ok(Cancelled::new(job_id(row, "id")?, word(row, "queue")?, word(row, "state")?, running, row.try_get("changed")?))
 }
 
 fn cancel_wanted(row: &PgRow) -> Result<CancelWanted, sqlx::Error> {

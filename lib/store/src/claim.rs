@@ -8,7 +8,7 @@ use crate::{
     row::{decode, job_id, json_present, line_at, millis, time_if_any, timeout, uuids, word},
     statement::statement,
 };
-use leasehold_core::{Claimability, ClaimedJob, Encryption, Fence, JobId, QueueName, Retry, WorkerId};
+use leasehold_core::{Claimability, ClaimedJob, Fence, JobId, QueueName, Retry, WorkerId};
 use leasehold_ports::{JobStatus, Kinds};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -385,24 +385,18 @@ fn decoded(
         Some(ms) => Some(Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
         None => retry.and_then(|retry| retry.for_time),
     };
-    let job = ClaimedJob {
-        fence: Fence { id: job_id(row, "id")?, epoch: row.try_get("epoch")?, worker },
-        queue,
-        kind: word(row, "kind")?,
-        payload: json_present(row, "payload")?,
-        attempt: row.try_get("attempt")?,
-        max_attempts: row.try_get("max_attempts")?,
-        crashes,
-        timeout: timeout(row)?,
-        line_at: line_at(row)?,
-        retry,
-        retry_left,
-        has_parents: words.has_parents,
-        due_for: due_for(row)?,
-        traceparent: words.traceparent,
-        encryption: Encryption::Plain,
-        begins_in: Duration::ZERO,
-    };
+    let fence = Fence { id: job_id(row, "id")?, epoch: row.try_get("epoch")?, worker };
+    let mut job = ClaimedJob::new(fence, queue, word(row, "kind")?, json_present(row, "payload")?);
+    job.attempt = row.try_get("attempt")?;
+    job.max_attempts = row.try_get("max_attempts")?;
+    job.crashes = crashes;
+    job.timeout = timeout(row)?;
+    job.line_at = line_at(row)?;
+    job.retry = retry;
+    job.retry_left = retry_left;
+    job.has_parents = words.has_parents;
+    job.due_for = due_for(row)?;
+    job.traceparent = words.traceparent;
     if words.is_fair {
         store.fair_runs.begun([(job.fence, job.queue.clone())]);
     }
@@ -412,7 +406,8 @@ fn decoded(
 /// Decodes a row of a claim of a job with limit keys.
 pub(crate) fn limited(store: &Store, row: &PgRow, worker: WorkerId) -> Result<(ClaimedJob, Vec<String>), sqlx::Error> {
     let begins_in = u64::try_from(row.try_get::<i64, _>("begins_in_us")?).unwrap_or_default();
-    let job = ClaimedJob { begins_in: Duration::from_micros(begins_in), ..claimed(store, row, worker)? };
+    let mut job = claimed(store, row, worker)?;
+    job.begins_in = Duration::from_micros(begins_in);
     Ok((job, row.try_get("limit_keys")?))
 }
 

@@ -337,7 +337,7 @@ fn unreadable(what: &str, error: &CannotDecrypt) -> Box<RawValue> {
 }
 
 fn invalid(field: &'static str, problem: String) -> Error {
-    Error::Invalid(InvalidJob(vec![FieldError { field, problem }]))
+    Error::Invalid(InvalidJob(vec![FieldError::new(field, problem)]))
 }
 
 fn too_long(field: &'static str, json: &str) -> Error {
@@ -353,7 +353,7 @@ fn too_long(field: &'static str, json: &str) -> Error {
 
 /// The problem of a job whose payload should be encrypted.
 fn cannot_be_encrypted(job: &NewJob, owner: &Owner) -> Option<FieldError> {
-    let wrong = |field, problem: String| Some(FieldError { field, problem });
+    let wrong = |field, problem: String| Some(FieldError::new(field, problem));
     let queue = &job.queue;
     if job.payload.get().len() > PLAIN_MAX_BYTES {
         let Error::Invalid(InvalidJob(mut wrong)) = too_long("payload", job.payload.get()) else { return None };

@@ -149,7 +149,7 @@ impl Dependents {
     fn answers(&self, sent: Result<BatchAnswers, Error>) -> Result<BatchAnswers, Error> {
         let for_all = |answers: Vec<Option<Enqueued>>| -> Vec<Option<Enqueued>> {
             let mut answered = BTreeSet::new();
-            let again = |answer: Enqueued| Enqueued { inserted: false, replaced: false, ..answer };
+            let again = |answer: Enqueued| answer.with(|answer| (answer.inserted, answer.replaced) = (false, false));
             let answer = |&place: &usize| {
                 let answer = answers.get(place).cloned().flatten();
                 if answered.insert(place) { answer } else { answer.map(again) }
@@ -209,13 +209,8 @@ async fn enqueue_batch(target: &mut Target<'_>, jobs: &[NewJob]) -> Result<Batch
             let id = jobs[nth].id;
             // `remove`: a second job with the same id in the batch was not inserted.
             let answer = inserted.remove(&id);
-            answers[nth] = answer.map(|(state, line_at)| Enqueued {
-                id,
-                inserted: true,
-                replaced: false,
-                state,
-                line_at: Some(line_at),
-            });
+            answers[nth] = answer
+                .map(|(state, line_at)| Enqueued::new(id, state, Some(line_at)).with(|answer| answer.inserted = true));
         }
     }
     let rest: Vec<usize> = (0..jobs.len()).filter(|&nth| answers[nth].is_none()).collect();
@@ -417,12 +412,9 @@ fn state(row: &PgRow) -> Result<State, sqlx::Error> {
 }
 
 fn answer(row: &PgRow) -> Result<Enqueued, sqlx::Error> {
-    Ok(Enqueued {
-        id: job_id(row, "id")?,
-        inserted: row.try_get("inserted")?,
-        // Only one statement has this column.
-        replaced: row.try_get("replaced").unwrap_or_default(),
-        state: word(row, "state")?,
-        line_at: line_at_if_any(row)?,
-    })
+    let mut answer = Enqueued::new(job_id(row, "id")?, word(row, "state")?, line_at_if_any(row)?);
+    answer.inserted = row.try_get("inserted")?;
+    // Only one statement has this column.
+    answer.replaced = row.try_get("replaced").unwrap_or_default();
+    Ok(answer)
 }

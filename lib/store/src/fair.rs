@@ -21,6 +21,7 @@ const TRIMMED_AT_ONCE: i32 = 1000;
 
 /// The weight of a fair key: its part of the queue, compared with the other keys.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct FairWeight {
     /// The key.
     pub fair_key: String,

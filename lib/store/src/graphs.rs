@@ -34,7 +34,7 @@ impl Store {
         jobs.iter().try_for_each(NewJob::validate)?;
         if jobs.len() > GRAPH_MAX_JOBS {
             let problem = format!("has {} jobs; at most {GRAPH_MAX_JOBS} are allowed", jobs.len());
-            return Err(InvalidJob(vec![FieldError { field: "graph", problem }]).into());
+            return Err(InvalidJob(vec![FieldError::new("graph", problem)]).into());
         }
         let sent = self.enqueue_together(&self.encrypted(jobs).await?, Others::Wait).await;
         let (answers, held) = match sent {
@@ -89,7 +89,7 @@ impl Store {
         let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
         let edges = sqlx::query(include_str!("../sql/graph_edges.sql")).bind(uuids(&ids));
         let edges = edges.try_map(|row| graph_edge(&row)).fetch_all(&self.long_statements).await;
-        Ok(Graph { jobs, edges: edges.map_err(Error::sql(READING))?, is_cut })
+        Ok(Graph::new(jobs, edges.map_err(Error::sql(READING))?, is_cut))
     }
 
     /// Tells the remaining children of up to `limit` ended parents, among the parents that were noted until `until`. Returns the
@@ -114,13 +114,10 @@ pub(crate) fn statement<'a>(nodes: &'a str, lock_timeout: Option<&'a str>) -> Qu
 
 pub(crate) fn enqueued(rows: &[PgRow]) -> Result<Vec<Enqueued>, Error> {
     let answer = |row: &PgRow| {
-        Ok(Enqueued {
-            id: job_id(row, "id")?,
-            inserted: row.try_get("inserted")?,
-            replaced: row.try_get("replaced")?,
-            state: word(row, "state")?,
-            line_at: line_at_if_any(row)?,
-        })
+        let mut answer = Enqueued::new(job_id(row, "id")?, word(row, "state")?, line_at_if_any(row)?);
+        answer.inserted = row.try_get("inserted")?;
+        answer.replaced = row.try_get("replaced")?;
+        Ok(answer)
     };
     rows.iter().map(answer).collect::<Result<_, sqlx::Error>>().map_err(Error::sql(DOING))
 }
@@ -135,31 +132,20 @@ where
 }
 
 fn parent(row: &PgRow) -> Result<Parent, sqlx::Error> {
-    Ok(Parent {
-        id: job_id(row, "id")?,
-        kind: word_if_any::<Kind>(row, "kind")?,
-        state: word_if_any::<State>(row, "state")?,
-        result: json(row, "result")?,
-        is_left_out: row.try_get("is_left_out")?,
-        met: row.try_get("met")?,
-        on_parent_failure: word(row, "on_parent_failure")?,
-    })
+    let mut parent = Parent::new(job_id(row, "id")?, word(row, "on_parent_failure")?, row.try_get("met")?);
+    parent.kind = word_if_any::<Kind>(row, "kind")?;
+    parent.state = word_if_any::<State>(row, "state")?;
+    parent.result = json(row, "result")?;
+    parent.is_left_out = row.try_get("is_left_out")?;
+    Ok(parent)
 }
 
 fn graph_job(row: &PgRow) -> Result<GraphJob, sqlx::Error> {
-    Ok(GraphJob {
-        id: job_id(row, "id")?,
-        kind: word_if_any::<Kind>(row, "kind")?,
-        queue: word_if_any::<QueueName>(row, "queue")?,
-        state: word_if_any::<State>(row, "state")?,
-    })
+    let (kind, queue) = (word_if_any::<Kind>(row, "kind")?, word_if_any::<QueueName>(row, "queue")?);
+    Ok(GraphJob::new(job_id(row, "id")?, kind, queue, word_if_any::<State>(row, "state")?))
 }
 
 fn graph_edge(row: &PgRow) -> Result<GraphEdge, sqlx::Error> {
-    Ok(GraphEdge {
-        parent: job_id(row, "parent")?,
-        child: job_id(row, "child")?,
-        met: row.try_get("met")?,
-        on_parent_failure: word(row, "on_parent_failure")?,
-    })
+    let (parent, child) = (job_id(row, "parent")?, job_id(row, "child")?);
+    Ok(GraphEdge::new(parent, child, row.try_get("met")?, word(row, "on_parent_failure")?))
 }

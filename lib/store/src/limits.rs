@@ -17,8 +17,15 @@ const ADMIT_MAX: i32 = 1000;
 /// How long a reaper waits for the claims under way, while no other claim begins. A claim waits for 50 ms at most.
 const APPLY_TIMEOUT: &str = "100ms";
 
-/// The limit of a key, or of each key that matches a pattern, as an operator sets it.
+/// The limit of a key, or of each key that matches a pattern, as an operator sets it. A later version may have more fields.
+///
+/// ```
+/// # use leasehold_store::KeyLimit;
+/// let limit = KeyLimit::default().running(10).rate("600/m").burst(20);
+/// assert_eq!(limit.rate.as_deref(), Some("600/m"));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(not(feature = "struct-literals"), non_exhaustive)]
 pub struct KeyLimit {
     /// The most runs at the same time; `None`: any number.
     pub running: Option<i32>,
@@ -28,8 +35,31 @@ pub struct KeyLimit {
     pub burst: Option<i32>,
 }
 
+impl KeyLimit {
+    /// The most runs at the same time.
+    #[must_use]
+    pub fn running(self, most: i32) -> Self {
+        Self { running: Some(most), ..self }
+    }
+
+    /// The most starts in a time, such as `10/s` or `600/m`.
+    #[must_use]
+    pub fn rate(self, rate: impl Into<String>) -> Self {
+        Self { rate: Some(rate.into()), ..self }
+    }
+
+    /// The most starts at one moment.
+    #[must_use]
+    pub fn burst(self, most: i32) -> Self {
+        Self { burst: Some(most), ..self }
+    }
+}
+
+leasehold_core::with_fields!(KeyLimit);
+
 /// A limit, and its current effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct LimitRecord {
     /// The key, or the pattern, which ends in `*`.
     pub key: String,

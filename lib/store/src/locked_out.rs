@@ -10,6 +10,7 @@ pub(crate) const HOLDERS_MAX: usize = 3;
 /// A session that holds a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "columns of pg_stat_activity")]
+#[non_exhaustive]
 pub struct Holder {
     /// The table, if the whole table is locked; else the kind of lock.
     pub lock: String,
@@ -42,6 +43,7 @@ impl Holder {
 
 /// One locked row or key.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Locked {
     /// Its index among the rows and keys of the call, from 0.
     pub nth: usize,
@@ -61,8 +63,18 @@ impl fmt::Display for Locked {
     }
 }
 
+impl Locked {
+    /// The same thing of a call whose first `count` things were sent before.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn after(self, count: usize) -> Self {
+        Self { nth: count + self.nth, ..self }
+    }
+}
+
 /// All locked rows and keys of one call. The other parts of the call were done.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct LockedOut {
     /// The action of the call.
     pub doing: &'static str,
@@ -70,6 +82,15 @@ pub struct LockedOut {
     pub held: Vec<Locked>,
     /// The answers to enqueued jobs, `None` for locked jobs. Empty for other calls.
     pub accepted: Vec<Option<Enqueued>>,
+}
+
+impl LockedOut {
+    /// The locked things of a call, for the client.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(doing: &'static str, held: Vec<Locked>, accepted: Vec<Option<Enqueued>>) -> Self {
+        Self { doing, held, accepted }
+    }
 }
 
 impl fmt::Display for LockedOut {

@@ -106,12 +106,9 @@ fn statement<'a>(ids: &[JobId], place: &'a Place, lock_timeout: &'a str) -> Quer
 }
 
 pub(crate) fn placed(row: &PgRow) -> Result<Placed, sqlx::Error> {
-    Ok(Placed {
-        id: job_id(row, "id")?,
-        was_in: word(row, "was_in")?,
-        queue: word(row, "queue")?,
-        state: word(row, "state")?,
-        line_at: line_at_if_any(row)?,
-        changed: row.try_get("changed")?,
-    })
+    let (was_in, queue) = (word(row, "was_in")?, word(row, "queue")?);
+    let mut placed = Placed::new(job_id(row, "id")?, was_in, queue, word(row, "state")?);
+    placed.line_at = line_at_if_any(row)?;
+    placed.changed = row.try_get("changed")?;
+    Ok(placed)
 }

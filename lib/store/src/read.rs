@@ -203,12 +203,7 @@ impl Store {
 }
 
 fn finished(row: &PgRow) -> Result<Finished, sqlx::Error> {
-    Ok(Finished {
-        id: job_id(row, "id")?,
-        state: word(row, "state")?,
-        result: json(row, "result")?,
-        last_error: row.try_get("last_error")?,
-    })
+    Ok(Finished::new(job_id(row, "id")?, word(row, "state")?, json(row, "result")?, row.try_get("last_error")?))
 }
 
 /// The session that has locked the row, or a row of a key.

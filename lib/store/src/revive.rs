@@ -163,5 +163,5 @@ pub(crate) fn decode(row: &PgRow) -> Result<(JobId, Option<Revived>), sqlx::Erro
     if row.try_get::<Option<&str>, _>("queue")?.is_none() {
         return Ok((id, None));
     }
-    Ok((id, Some(Revived { id, queue: word(row, "queue")?, line_at: line_at(row)? })))
+    Ok((id, Some(Revived::new(id, word(row, "queue")?, line_at(row)?))))
 }

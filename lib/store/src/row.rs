@@ -119,13 +119,8 @@ fn trail(row: &PgRow) -> Result<Vec<TrailEntry>, sqlx::Error> {
     let at = time(row, "created_at")?;
     let read = |entry: Value| {
         let text = entry.to_string();
-        serde_json::from_value(entry).unwrap_or_else(|_| TrailEntry {
-            at,
-            verb: "unreadable".to_owned(),
-            epoch: 0,
-            worker: None,
-            note: Some(text),
-        })
+        serde_json::from_value(entry)
+            .unwrap_or_else(|_| TrailEntry::new(at, "unreadable".to_owned(), 0, None, Some(text)))
     };
     Ok(entries.into_iter().map(read).collect())
 }
@@ -201,42 +196,39 @@ pub(crate) struct Record(pub(crate) JobRecord);
 
 impl FromRow<'_, PgRow> for Record {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
-        Ok(Self(JobRecord {
-            id: job_id(row, "id")?,
-            queue: row.try_get("queue")?,
-            kind: row.try_get("kind")?,
-            state: word::<State>(row, "state")?,
-            priority: row.try_get("priority")?,
-            payload: json_present(row, "payload")?,
-            result: json(row, "result")?,
-            last_error: row.try_get("last_error")?,
-            attempt: row.try_get("attempt")?,
-            max_attempts: row.try_get("max_attempts")?,
-            crashes: row.try_get("crashes")?,
-            max_crashes: row.try_get("max_crashes")?,
-            epoch: row.try_get("epoch")?,
-            worker: worker(row, "worker")?,
-            run_at: time(row, "run_at")?,
-            created_at: time(row, "created_at")?,
-            started_at: time_if_any(row, "started_at")?,
-            finished_at: time_if_any(row, "finished_at")?,
-            lease_expires_at: time_if_any(row, "lease_expires_at")?,
-            cancel_requested_at: time_if_any(row, "cancel_requested_at")?,
-            timeout_ms: row.try_get("timeout_ms")?,
-            unique_key: row.try_get("unique_key")?,
-            limit_key: row.try_get("limit_key")?,
-            limit_keys: row.try_get("limit_keys")?,
-            progress: progress(row),
-            webhook: row.try_get("webhook").unwrap_or_default(),
-            // An object without fields is no retry policy: a job with a trace or a webhook has such a value.
-            retry: retry(row)?.filter(|retry| *retry != Retry::default()),
-            retry_until: time_if_any(row, "retry_until")?,
-            expires_at: time_if_any(row, "expires_at")?,
-            unique_rule: unique_rule(row)?,
-            batch: row.try_get("batch")?,
-            fair_key: row.try_get("fair_key")?,
-            trail: trail(row)?,
-        }))
+        let (kind, payload) = (row.try_get("kind")?, json_present(row, "payload")?);
+        let mut job =
+            JobRecord::new(job_id(row, "id")?, kind, word::<State>(row, "state")?, payload, time(row, "created_at")?);
+        job.queue = row.try_get("queue")?;
+        job.priority = row.try_get("priority")?;
+        job.result = json(row, "result")?;
+        job.last_error = row.try_get("last_error")?;
+        job.attempt = row.try_get("attempt")?;
+        job.max_attempts = row.try_get("max_attempts")?;
+        job.crashes = row.try_get("crashes")?;
+        job.max_crashes = row.try_get("max_crashes")?;
+        job.epoch = row.try_get("epoch")?;
+        job.worker = worker(row, "worker")?;
+        job.run_at = time(row, "run_at")?;
+        job.started_at = time_if_any(row, "started_at")?;
+        job.finished_at = time_if_any(row, "finished_at")?;
+        job.lease_expires_at = time_if_any(row, "lease_expires_at")?;
+        job.cancel_requested_at = time_if_any(row, "cancel_requested_at")?;
+        job.timeout_ms = row.try_get("timeout_ms")?;
+        job.unique_key = row.try_get("unique_key")?;
+        job.limit_key = row.try_get("limit_key")?;
+        job.limit_keys = row.try_get("limit_keys")?;
+        job.progress = progress(row);
+        job.webhook = row.try_get("webhook").unwrap_or_default();
+        // An object without fields is no retry policy: a job with a trace or a webhook has such a value.
+        job.retry = retry(row)?.filter(|retry| *retry != Retry::default());
+        job.retry_until = time_if_any(row, "retry_until")?;
+        job.expires_at = time_if_any(row, "expires_at")?;
+        job.unique_rule = unique_rule(row)?;
+        job.batch = row.try_get("batch")?;
+        job.fair_key = row.try_get("fair_key")?;
+        job.trail = trail(row)?;
+        Ok(Self(job))
     }
 }
 

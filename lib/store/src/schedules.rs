@@ -25,6 +25,7 @@ use uuid::Uuid;
 /// A schedule as it is now.
 #[derive(Clone, Debug, Serialize)]
 #[expect(missing_docs, reason = "the columns of the table, described in docs/reference.md")]
+#[non_exhaustive]
 pub struct Schedule {
     pub name: ScheduleName,
     #[serde(skip)]
@@ -199,7 +200,7 @@ impl Store {
         let Some(id) = id else { return Ok(()) };
         if self.webhooks(Some(id)).await?.is_empty() {
             let problem = format!("is '{id}', and there is no webhook of this id");
-            return Err(InvalidJob(vec![FieldError { field: "webhook", problem }]).into());
+            return Err(InvalidJob(vec![FieldError::new("webhook", problem)]).into());
         }
         Ok(())
     }
@@ -280,10 +281,8 @@ fn statement<'q>(
 }
 
 fn set(schedule: &NewSchedule, next_at: DateTime<Utc>) -> Query<'_, Postgres, PgArguments> {
-    let (cron, timezone, every) = match &schedule.timing {
-        Timing::Cron { cron, timezone } => (Some(cron.as_str()), Some(timezone.as_str()), None),
-        Timing::Every(every) => (None, None, Some(i64::try_from(every.as_millis()).unwrap_or(i64::MAX))),
-    };
+    let (cron, timezone) = schedule.timing.cron().unzip();
+    let every = schedule.timing.every().map(|every| i64::try_from(every.as_millis()).unwrap_or(i64::MAX));
     let job = &schedule.job;
     sqlx::query(include_str!("../sql/schedule_set.sql"))
         .bind(schedule.name.as_str())

@@ -10,6 +10,29 @@ use std::{collections::HashMap, fmt, future::Future, pin::Pin, sync::Arc, time::
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Runs the jobs of a kind. Dyn-safe: typed handlers and commands both implement this trait.
+///
+/// ```
+/// # use leasehold_core::{Backoff, Outcome};
+/// # use leasehold_worker::{Handler, Run};
+/// # use std::{pin::Pin, time::Duration};
+/// /// Counts the bytes of its payload.
+/// struct Count;
+///
+/// impl Handler for Count {
+///     fn run(&self, run: Run) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+///         Box::pin(async move {
+///             match serde_json::value::to_raw_value(&run.job().payload.get().len()) {
+///                 Ok(result) => Outcome::Succeeded(Some(result)),
+///                 Err(error) => Outcome::Failed(error.to_string()),
+///             }
+///         })
+///     }
+///
+///     fn backoff(&self) -> Option<Backoff> {
+///         Some(Backoff::fixed(Duration::from_secs(10)))
+///     }
+/// }
+/// ```
 pub trait Handler: Send + Sync + 'static {
     /// Runs one job and returns its outcome. [`Run::cancelled`] tells the handler to stop. A handler that has not ended
     /// [`Handler::stop_timeout`] later is dropped at its next await. A panic counts as a failure with the message of

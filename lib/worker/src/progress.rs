@@ -79,24 +79,9 @@ mod tests {
     use leasehold_core::{ClaimedJob, Fence, JobId, QueueName, WorkerId};
 
     fn run() -> Run {
-        Run::new(ClaimedJob {
-            fence: Fence { id: JobId::new(), epoch: 1, worker: WorkerId::new() },
-            queue: QueueName::default(),
-            kind: "k".parse().expect("a kind"),
-            payload: serde_json::value::to_raw_value(&1).expect("JSON"),
-            attempt: 1,
-            max_attempts: 5,
-            crashes: 0,
-            timeout: None,
-            line_at: chrono::DateTime::UNIX_EPOCH,
-            has_parents: false,
-            retry: None,
-            retry_left: None,
-            due_for: None,
-            traceparent: None,
-            encryption: leasehold_core::Encryption::Plain,
-            begins_in: std::time::Duration::ZERO,
-        })
+        let fence = Fence { id: JobId::new(), epoch: 1, worker: WorkerId::new() };
+        let payload = serde_json::value::to_raw_value(&1).expect("JSON");
+        Run::new(ClaimedJob::new(fence, QueueName::default(), "k".parse().expect("a kind"), payload))
     }
 
     /// A run that ended while its report was on the way to PostgreSQL ended first, and the report was lost.

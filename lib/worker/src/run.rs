@@ -27,6 +27,21 @@ pub enum StopReason {
 }
 
 /// One run from the view of its handler. Cheap to clone.
+///
+/// ```
+/// # use leasehold_worker::{Run, StopReason};
+/// # async fn work(page: u32) {}
+/// async fn all_pages(run: &Run) -> Result<(), StopReason> {
+///     for page in 0..100 {
+///         if let Some(reason) = run.stop_reason() {
+///             return Err(reason);
+///         }
+///         work(page).await;
+///         let _ = run.progress(f64::from(page + 1) / 100.0, format!("page {page}"));
+///     }
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Run {
     inner: Arc<Inner>,
@@ -35,7 +50,19 @@ pub struct Run {
 }
 
 /// Values that all runs of a worker share, one of each type: a connection pool, for example, or a client of another
-/// service. Cheap to clone.
+/// service. Cheap to clone. `WorkerBuilder::state` gives them to a worker; the test of a handler makes one:
+///
+/// ```
+/// # use leasehold_core::{ClaimedJob, Fence, JobId, QueueName, WorkerId};
+/// # use leasehold_worker::{Run, State as HandlerState};
+/// # use serde_json::value::to_raw_value;
+/// let fence = Fence { id: JobId::new(), epoch: 1, worker: WorkerId::new() };
+/// let job = ClaimedJob::new(fence, QueueName::default(), "greet".parse()?, to_raw_value(&())?);
+/// let run = Run::new(job).with_state(HandlerState::default().with("Hello"));
+/// assert_eq!(run.state::<&str>()?, &"Hello");
+/// assert!(run.state::<u64>().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct State(Option<Arc<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>>);
 
@@ -96,6 +123,17 @@ struct Reported {
 
 impl Run {
     /// A run of this job, without state and without parents. Workers make runs; the test of a handler may make one too.
+    ///
+    /// ```
+    /// # use leasehold_core::{ClaimedJob, Fence, JobId, QueueName, WorkerId};
+    /// # use leasehold_worker::Run;
+    /// # use serde_json::value::to_raw_value;
+    /// let fence = Fence { id: JobId::new(), epoch: 1, worker: WorkerId::new() };
+    /// let job = ClaimedJob::new(fence, QueueName::default(), "greet".parse()?, to_raw_value("Ada")?);
+    /// let run = Run::new(job.with(|job| job.attempt = 3));
+    /// assert_eq!((run.job().attempt, run.fence()), (3, fence));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn new(job: ClaimedJob) -> Self {
         Self::made(job, None, None)
@@ -136,6 +174,15 @@ impl Run {
     /// The jobs that this job waited for, in the order of its `depends_on`, each with its state and its result. Results
     /// beyond 4 MiB together are left out. Asks PostgreSQL, unless the job has no parents.
     ///
+    /// ```
+    /// # async fn doc(run: &leasehold_worker::Run) -> Result<(), Box<dyn std::error::Error>> {
+    /// let parents = run.parents().await?;
+    /// let results = parents.iter().filter_map(|parent| parent.result.as_ref());
+    /// let sizes = results.map(|result| serde_json::from_str(result.get())).collect::<Result<Vec<u64>, _>>()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// PostgreSQL cannot be asked.
     pub async fn parents(&self) -> Result<Vec<Parent>, ParentsError> {
@@ -166,7 +213,7 @@ impl Run {
         Ok(Success { result, then })
     }
 
-    /// A value that all runs of this worker share.
+    /// A value that all runs of this worker share: see [`State`].
     ///
     /// # Errors
     /// The worker has no value of this type.
@@ -179,6 +226,14 @@ impl Run {
     /// of this run is accepted. Up to 1000 jobs, with payloads of up to 4 MiB together. If one of them is invalid, the job of
     /// this run is dead, with the reason. A job whose unique key is held is skipped.
     /// If the worker exports traces, a job without a trace belongs to the trace of this run.
+    ///
+    /// ```
+    /// # use leasehold_core::NewJob;
+    /// # fn doc(run: &leasehold_worker::Run) -> Result<(), Box<dyn std::error::Error>> {
+    /// run.then(NewJob::new("mail".parse()?, serde_json::value::to_raw_value("the images are ready")?));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn then(&self, mut job: NewJob) {
         if job.traceparent.is_none() {
             job.traceparent = traces::current();
@@ -191,6 +246,13 @@ impl Run {
     /// likes. Readers see the last part and the latest 16 notes of up to 500 bytes: `leasehold job show`, `leasehold job
     /// watch`, `Client::job`.
     ///
+    /// ```
+    /// # fn doc(run: &leasehold_worker::Run) -> Result<(), Box<dyn std::error::Error>> {
+    /// run.progress(0.5, "half of the pages")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `done` is not a number from 0 to 1. In this case nothing was reported, also not the note.
     pub fn progress(&self, done: f64, note: impl AsRef<str>) -> Result<(), InvalidProgress> {
@@ -202,6 +264,12 @@ impl Run {
     }
 
     /// Adds a note to the progress of the run.
+    ///
+    /// ```
+    /// # fn doc(run: &leasehold_worker::Run) {
+    /// run.note("the server is slow today");
+    /// # }
+    /// ```
     pub fn note(&self, note: impl AsRef<str>) {
         let told = self.tell(|told| {
             told.note(Instant::now(), note.as_ref());
@@ -296,6 +364,14 @@ impl Run {
 
     /// The name of this run. Pass the fence to every system with side effects, so that the system can refuse a stale
     /// run.
+    ///
+    /// ```
+    /// # fn doc(run: &leasehold_worker::Run) {
+    /// let fence = run.fence();
+    /// // The storage keeps the highest epoch of each job, and refuses a lower one.
+    /// let headers = [("job", fence.id.to_string()), ("epoch", fence.epoch.to_string())];
+    /// # }
+    /// ```
     #[must_use]
     pub fn fence(&self) -> Fence {
         self.inner.job.fence
@@ -310,6 +386,17 @@ impl Run {
     /// Ready when the handler should stop.
     /// A handler that does not stop is dropped at its next await, after
     /// [`Handler::stop_timeout`](crate::Handler::stop_timeout).
+    ///
+    /// ```
+    /// # use leasehold_worker::{Run, StopReason};
+    /// # async fn download(url: &str) -> Vec<u8> { Vec::new() }
+    /// async fn fetch(run: &Run, url: &str) -> Result<Vec<u8>, StopReason> {
+    ///     tokio::select! {
+    ///         bytes = download(url) => Ok(bytes),
+    ///         reason = run.cancelled() => Err(reason),
+    ///     }
+    /// }
+    /// ```
     pub async fn cancelled(&self) -> StopReason {
         loop {
             // Listen before the check: then a stop between the two is not missed.
@@ -328,6 +415,15 @@ impl Run {
     }
 
     /// Tells the handler to stop. The first reason counts. Returns whether this call gave the first reason.
+    ///
+    /// ```
+    /// # use leasehold_worker::{Run, StopReason};
+    /// # fn doc(run: &Run) {
+    /// // In the test of a handler that must notice a cancel.
+    /// run.stop(StopReason::Cancelled);
+    /// assert_eq!(run.stop_reason(), Some(StopReason::Cancelled));
+    /// # }
+    /// ```
     pub fn stop(&self, reason: StopReason) -> bool {
         let first = self.inner.reason.set(reason).is_ok();
         self.inner.stopped.notify_waiters();

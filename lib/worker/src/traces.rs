@@ -37,20 +37,18 @@ const fn names(
     outcome: &Outcome,
     has_panicked: bool,
 ) -> (&'static str, Option<&'static str>) {
-    match outcome {
-        Outcome::Succeeded(_) => ("succeeded", None),
+    let error = match outcome {
         Outcome::Failed(_) | Outcome::RetryIn(..) => match told {
-            Some(StopReason::TimedOut) => ("failed", Some("timeout")),
-            _ if has_panicked => ("failed", Some("panic")),
-            _ => ("failed", Some("failed")),
+            Some(StopReason::TimedOut) => Some("timeout"),
+            _ if has_panicked => Some("panic"),
+            _ => Some("failed"),
         },
-        Outcome::Hopeless(_) => ("failed", Some("hopeless")),
-        Outcome::Snoozed(..) => ("snoozed", None),
-        Outcome::Interrupted => ("released", None),
-        Outcome::Lacking(_) => ("released", Some("lacking")),
-        Outcome::Cancelled => ("cancelled", None),
-        Outcome::Lost => ("lost", Some("lease_lost")),
-    }
+        Outcome::Hopeless(_) => Some("hopeless"),
+        Outcome::Lacking(_) => Some("lacking"),
+        Outcome::Lost => Some("lease_lost"),
+        _ => None,
+    };
+    (outcome.as_str(), error)
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ fn time(at_ms: i64) -> DateTime<Utc> {
 }
 
 fn entry(verb: &str, epoch: i32, worker: Uuid, at_ms: i64) -> TrailEntry {
-    TrailEntry { at: time(at_ms), verb: verb.to_owned(), epoch, worker: Some(WorkerId(worker)), note: None }
+    TrailEntry::new(time(at_ms), verb.to_owned(), epoch, Some(WorkerId(worker)), None)
 }
 
 fn line(step: Step, id: Uuid, epoch: i32, worker: Uuid, at_ms: i64) -> LogLine {

@@ -24,7 +24,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Fail
     existing(&client, &args.name, context).await?;
     context.audit(client.store(), "batch.cancel", &args.name, json!({})).await?;
     let done = client.cancel_free_of_batch(&args.name).await.map_err(|error| context.failure(&error))?;
-    let CancelledBatch { cancelled, stopping, locked } = done;
+    let CancelledBatch { cancelled, stopping, locked, .. } = done;
     output::either(
         context.json,
         &json!({"cancelled": cancelled, "stopping": stopping, "locked": locked.len()}),

@@ -34,12 +34,9 @@ pub(crate) struct Args {
 pub(super) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     checked(&args.name)?;
     let client = context.client().await?;
-    let seal = BatchSeal {
-        on_success: args.on_success,
-        on_complete: args.on_complete,
-        on_death: args.on_death,
-        queue: args.queue,
-    };
+    let seal = BatchSeal::default().queue(args.queue).with(|seal| {
+        (seal.on_success, seal.on_complete, seal.on_death) = (args.on_success, args.on_complete, args.on_death);
+    });
     match client.seal_batch(&args.name, &seal).await.map_err(|error| context.failure(&error))? {
         Sealed::Now | Sealed::Already => {}
         Sealed::Unknown => return Err(unknown(&args.name)),

@@ -48,7 +48,10 @@ impl FilterArgs {
     /// The jobs of the ids or of the filter, exactly one of which must be given.
     pub(super) fn choose(self, ids: Vec<JobId>) -> Result<Chosen, Failure> {
         let Self { queue, kind, state, older_than, error_like, batch, dry_run, yes } = self;
-        let filter = BulkFilter { queue, kind, states: state, older_than, error_like, batch };
+        let filter = BulkFilter::default().with(|filter| {
+            (filter.queue, filter.kind, filter.states) = (queue, kind, state);
+            (filter.older_than, filter.error_like, filter.batch) = (older_than, error_like, batch);
+        });
         let is_empty = filter == BulkFilter::default();
         match (ids.is_empty(), is_empty) {
             (true, true) => Err(Failure::usage(

@@ -110,7 +110,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         depends_on: Vec::new(),
         on_parent_failure: ParentFailure::default(),
     })?;
-    let schedule = NewSchedule { name: args.name, timing, missed: args.missed, job };
+    let schedule = NewSchedule::new(args.name, timing, job).missed(args.missed);
     let client = context.client().await?;
     let detail = json!({ "kind": schedule.job.kind, "queue": schedule.job.queue });
     context.audit(client.store(), "schedule.set", schedule.name.as_str(), detail).await?;

@@ -147,10 +147,10 @@ pub(super) fn asked(mut fields: Fields, api: &Api) -> Result<Asked> {
         && let Err(invalid) = filter.states_for(action)
     {
         let field = match invalid {
-            InvalidBulk::NoCondition => "filter",
             InvalidBulk::NoText => "filter/error_like",
             InvalidBulk::State { .. } => "filter/state",
             InvalidBulk::Action(_) => "priority",
+            _ => "filter",
         };
         fields.refuse(field, DetailCode::Invalid, invalid.to_string());
     }
@@ -175,14 +175,12 @@ fn filter(fields: &mut Fields, api: &Api) -> BulkFilter {
             fields.refuse(name, DetailCode::Invalid, "must have no NUL");
         }
     }
-    BulkFilter {
-        queue: fields.parsed("queue", "the name of a queue"),
-        kind: fields.parsed("kind", "the name of a kind"),
-        states: states(fields),
-        older_than,
-        error_like,
-        batch,
-    }
+    BulkFilter::default().with(|filter| {
+        filter.queue = fields.parsed("queue", "the name of a queue");
+        filter.kind = fields.parsed("kind", "the name of a kind");
+        filter.states = states(fields);
+        (filter.older_than, filter.error_like, filter.batch) = (older_than, error_like, batch);
+    })
 }
 
 /// One state as a string, or several in an array.

@@ -87,7 +87,7 @@ impl std::str::FromStr for Way {
 
 /// How a run ends.
 #[derive(Clone, Debug)]
-pub(super) enum RunEnd {
+pub(super) enum RequestedEnd {
     Complete { result: Option<Box<RawValue>>, then: Vec<NewJob> },
     Fail { error: String, never: bool, delay: Option<Duration> },
     Snooze { delay: Option<Duration>, reason: Option<String> },
@@ -107,7 +107,7 @@ pub(super) fn fence_of(fields: &mut Fields, id: Option<JobId>, worker: WorkerId)
     Fence { id, epoch: epoch.unwrap_or_default(), worker }
 }
 
-impl RunEnd {
+impl RequestedEnd {
     /// Reads the fields of one way to end a run.
     pub(super) fn read(way: Way, fields: &mut Fields, pointer: &str, api: &Api) -> Self {
         match way {

@@ -1,7 +1,7 @@
 //! The requests that end runs.
 
 use super::{
-    ends::{CompleteRequest, FailRequest, ReleaseRequest, RunEnd, SnoozeRequest, Way, fence_of, worker_of},
+    ends::{CompleteRequest, FailRequest, ReleaseRequest, RequestedEnd, SnoozeRequest, Way, fence_of, worker_of},
     settle::{Written, settle},
 };
 use crate::{
@@ -84,7 +84,7 @@ pub(crate) struct SettleAllAnswer {
 async fn end(api: Api, caller: Caller, id: JobId, mut fields: Fields, way: Way) -> Result<Response> {
     let worker = worker_of(&mut fields);
     let fence = fence_of(&mut fields, Some(id), worker);
-    let end = RunEnd::read(way, &mut fields, "", &api);
+    let end = RequestedEnd::read(way, &mut fields, "", &api);
     fields.finish()?;
     let answers = settle(&api, &caller, worker, vec![(fence, end)]).await?;
     let mut answers = answers.into_iter();
@@ -185,7 +185,7 @@ pub(crate) async fn settle_all(State(api): State<Api>, caller: Caller, Body(mut 
         let wanted = "complete, fail, snooze or release";
         let outcome: Option<String> = run.required("outcome", wanted);
         match outcome.map(|outcome| outcome.parse::<Way>()) {
-            Some(Ok(way)) => runs.push((fence, RunEnd::read(way, &mut run, &pointer, &api))),
+            Some(Ok(way)) => runs.push((fence, RequestedEnd::read(way, &mut run, &pointer, &api))),
             Some(Err(error)) => run.refuse("outcome", DetailCode::Invalid, format!("must be {wanted}: {error}")),
             None => {}
         }

@@ -1,6 +1,6 @@
 //! Writes how runs of HTTP workers have ended, with the verbs of all workers.
 
-use super::{after::after_settle, ends::RunEnd};
+use super::{after::after_settle, ends::RequestedEnd};
 use crate::{
     api::Api,
     auth::{Caller, denied_runs},
@@ -33,11 +33,11 @@ pub(super) async fn settle(
     api: &Api,
     caller: &Caller,
     worker: WorkerId,
-    runs: Vec<(Fence, RunEnd)>,
+    runs: Vec<(Fence, RequestedEnd)>,
 ) -> Result<Vec<Result<Written>>> {
     let fences: Vec<Fence> = runs.iter().map(|(fence, _)| *fence).collect();
     let denied = denied_runs(api, caller, &fences).await?;
-    let refusal = |(fence, end): &(Fence, RunEnd)| {
+    let refusal = |(fence, end): &(Fence, RequestedEnd)| {
         // A worker may enqueue follow-on jobs only where its token may enqueue.
         let then = || caller.needs_enqueue(end.then(), |nth| format!("/enqueue/{nth}")).err();
         denied.get(&fence.id).cloned().or_else(then)
@@ -50,7 +50,7 @@ pub(super) async fn settle(
     Ok(refusals.into_iter().map(answer).collect())
 }
 
-async fn settle_allowed(api: &Api, worker: WorkerId, runs: Vec<(Fence, RunEnd)>) -> Result<Vec<Result<Written>>> {
+async fn settle_allowed(api: &Api, worker: WorkerId, runs: Vec<(Fence, RequestedEnd)>) -> Result<Vec<Result<Written>>> {
     if runs.is_empty() {
         return Ok(Vec::new());
     }
@@ -111,7 +111,7 @@ const fn is_open(answer: Option<Settled>) -> bool {
 async fn look_back(
     api: &Api,
     worker: WorkerId,
-    runs: &[(Fence, RunEnd)],
+    runs: &[(Fence, RequestedEnd)],
     ends: &mut [FinishedRun],
     answers: &mut [Option<Settled>],
 ) -> Result<()> {

@@ -14,7 +14,18 @@ use std::{ffi::OsString, path::PathBuf};
 pub const DEV_FILE: &str = ".leasehold/leasehold.toml";
 
 /// Where to search for settings.
+///
+/// ```
+/// # use leasehold_client::{Config, Sources};
+/// let mut sources = Sources::of_this_process();
+/// sources.overrides.push(("worker.lease_ms".to_owned(), "10000".to_owned()));
+/// # sources.folder = "/nowhere".into();
+/// # sources.environment.clear();
+/// assert_eq!(Config::load_from(&sources)?.worker.lease_ms, 10_000);
+/// # Ok::<(), leasehold_client::ConfigError>(())
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Sources {
     /// The folder for files without a path.
     pub folder: PathBuf,
@@ -44,6 +55,13 @@ impl Sources {
 
 impl Config {
     /// The settings of this process: [`Sources::of_this_process`].
+    ///
+    /// ```no_run
+    /// # use leasehold_client::Config;
+    /// // leasehold.toml, then LEASEHOLD_DATABASE_URL, LEASEHOLD_REDIS_URL and the other variables.
+    /// let config = Config::load()?;
+    /// # Ok::<(), leasehold_client::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     /// See [`Config::load_from`].

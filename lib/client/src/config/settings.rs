@@ -3,13 +3,14 @@
 
 use leasehold_encryption::Keys;
 use leasehold_handoff::KeyPrefix;
-use std::net::SocketAddr;
+use std::{fmt, net::SocketAddr};
 
 /// The file that is read when no other file is named.
 pub const FILE: &str = "leasehold.toml";
 
 /// One setting.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Setting {
     /// The path, such as `worker.lease_ms`.
     pub key: &'static str,
@@ -25,6 +26,7 @@ pub struct Setting {
 
 /// The values that a setting allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ValueKind {
     /// A whole number within bounds, with its unit.
     Number {
@@ -49,6 +51,22 @@ pub enum ValueKind {
     Secret,
     /// Keys that encrypt: never shown or logged.
     Keys,
+}
+
+impl fmt::Display for ValueKind {
+    /// What a user may write.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Number { min, max, unit } => return write!(f, "{unit}, {min} to {max}"),
+            Self::Choice(words) => return f.write_str(&words.join(" or ")),
+            Self::Ratio => "0 to 1",
+            Self::Text => "text",
+            Self::KeyPrefix => "1 to 64 of A-Z a-z 0-9 _ . - :",
+            Self::Address => "address and port",
+            Self::Keys => "keys, never shown",
+            Self::Secret => "URL, never shown",
+        })
+    }
 }
 
 impl Setting {

@@ -280,6 +280,13 @@ impl Default for LogConfig {
 
 impl Config {
     /// The defaults, with these two servers.
+    ///
+    /// ```
+    /// # use leasehold_client::Config;
+    /// let mut config = Config::new("postgres://app@localhost/app", "redis://localhost");
+    /// config.worker.lease_ms = 60_000;
+    /// assert_eq!(config.lease(), std::time::Duration::from_secs(60));
+    /// ```
     #[must_use]
     pub fn new(database_url: &str, redis_url: &str) -> Self {
         Self {
@@ -290,6 +297,7 @@ impl Config {
     }
 
     /// How PostgreSQL is reached; `None` without `database.url`. `application_name` is shown in `pg_stat_activity`.
+    #[doc(hidden)]
     #[must_use]
     pub fn store_settings(&self, application_name: &str) -> Option<leasehold_store::Settings> {
         Some(leasehold_store::Settings {
@@ -306,6 +314,7 @@ impl Config {
     ///
     /// # Errors
     /// The keys are malformed, or the current key is not in the list.
+    #[doc(hidden)]
     pub fn keys(&self) -> Result<Keys, ConfigError> {
         let impossible = |key: &str, problem: String| ConfigError::Impossible {
             key: key.to_owned(),
@@ -326,6 +335,7 @@ impl Config {
     }
 
     /// How Redis is reached; `None` without `redis.url`.
+    #[doc(hidden)]
     #[must_use]
     pub fn handoff_settings(&self) -> Option<leasehold_handoff::Settings> {
         Some(leasehold_handoff::Settings {
@@ -354,6 +364,7 @@ impl Config {
     }
 
     /// `metrics.queues` and `metrics.queues_max`: which queues have separate series.
+    #[doc(hidden)]
     #[must_use]
     pub fn shown_queues(&self) -> ShownQueues {
         let always = self.metrics.queues.as_deref().unwrap_or_default().split(',');
@@ -362,6 +373,7 @@ impl Config {
     }
 
     /// Where spans are sent, and which spans.
+    #[doc(hidden)]
     #[must_use]
     pub fn trace_settings(&self) -> TraceSettings {
         let of = &self.telemetry;

@@ -74,21 +74,19 @@ impl Facts<'_> {
     pub(super) fn demand(&self, load: QueueLoad) -> Demand {
         let (workers, slots) = self.taking().fold((0, 0), |(workers, slots), (_, own)| (workers + 1, slots + own));
         let waiting = load.waiting + with_room(&load);
-        Demand {
-            queue: self.queue.to_string(),
-            demand: load.running + waiting,
-            waiting,
-            running: load.running,
-            draining: load.draining,
-            workers,
-            slots,
-            oldest_s: load.oldest_s.filter(|_| waiting > 0),
-            drain_s: match (waiting, load.finished) {
+        Demand::new(self.queue.to_string()).with(|demand| {
+            demand.demand = load.running + waiting;
+            demand.waiting = waiting;
+            demand.running = load.running;
+            demand.draining = load.draining;
+            (demand.workers, demand.slots) = (workers, slots);
+            demand.oldest_s = load.oldest_s.filter(|_| waiting > 0);
+            demand.drain_s = match (waiting, load.finished) {
                 (0, _) => Some(0.0),
                 (_, 0) => None,
                 (waiting, finished) => Some((waiting as f64 * 600.0 / finished as f64).round() / 10.0),
-            },
-        }
+            };
+        })
     }
 }
 

@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_job_says_who_has_locked_it_how_often_it_crashed_and_what_redis_has_of_it() {
-        let crashed = JobRecord { crashes: 2, ..job("queued") };
+        let crashed = job("queued").with(|job| job.crashes = 2);
         let mut facts = facts(crashed, false, Some(0), Ok(vec![worker("q", None, 0)]));
         facts.hint = Some(HintPlace::Absent);
         assert_eq!(codes(&facts), ["crashed", "position"]);
@@ -246,7 +246,7 @@ mod tests {
         let served = || Ok(vec![worker("q", None, 0)]);
         assert_eq!(codes(&facts(job("scheduled"), false, None, served())), ["due"]);
         // The clock of this machine is years ahead of the database's: only the database's clock decides.
-        let later = JobRecord { run_at: as_of() + chrono::Duration::hours(1), ..job("scheduled") };
+        let later = job("scheduled").with(|job| job.run_at = as_of() + chrono::Duration::hours(1));
         let explained = Explanation::of(&facts(later, false, None, served()));
         let text = "it is not to start before 2026-01-01 13:00:00 UTC (in 1h)";
         assert_eq!(explained.reasons[0].to_string(), text);
@@ -259,12 +259,13 @@ mod tests {
     fn a_run_says_who_runs_it_and_how_long_its_lease_holds() {
         let lives = worker("q", None, 1);
         let end = as_of() + chrono::Duration::seconds(20);
-        let run = JobRecord { worker: Some(lives.id), attempt: 1, lease_expires_at: Some(end), ..job("running") };
+        let run =
+            job("running").with(|job| (job.worker, job.attempt, job.lease_expires_at) = (Some(lives.id), 1, Some(end)));
         let texts = |facts: &Facts| Explanation::of(facts).to_string();
         let text = texts(&facts(run.clone(), false, None, Ok(vec![lives])));
         assert!(text.contains("(process 1 on h) runs it, attempt 1 of 5"), "{text}");
         assert!(text.contains("its lease holds for another 20s"), "{text}");
-        let over = JobRecord { lease_expires_at: Some(as_of() - chrono::Duration::seconds(3)), ..run };
+        let over = run.with(|job| job.lease_expires_at = Some(as_of() - chrono::Duration::seconds(3)));
         let mut facts = facts(over, false, None, Err("away".into()));
         let text = texts(&facts);
         let told = "its lease ran out 3.0s ago; a reaper ends the run at its next tick: is one running?";
@@ -280,7 +281,9 @@ mod tests {
     fn a_waiting_job_says_until_when_it_may_begin_and_who_holds_its_key() {
         let served = || Ok(vec![worker("q", None, 0)]);
         let expires_at = Some(as_of() + chrono::Duration::minutes(10));
-        let job = JobRecord { expires_at, retry_until: expires_at, unique_key: Some("k".into()), ..job("queued") };
+        let job = job("queued").with(|job| {
+            (job.expires_at, job.retry_until, job.unique_key) = (expires_at, expires_at, Some("k".into()));
+        });
         let mut facts = facts(job, false, Some(0), served());
         assert_eq!(codes(&facts), ["next", "expires", "retries_end"]);
         let by = JobId::new();
@@ -293,18 +296,15 @@ mod tests {
 
     #[test]
     fn a_job_that_ran_out_of_time_says_so() {
-        let entry = |verb: &str| TrailEntry {
-            at: as_of(),
-            verb: verb.to_owned(),
-            epoch: 0,
-            worker: None,
-            note: Some("it expired: it had not begun".to_owned()),
-        };
+        let expired = || Some("it expired: it had not begun".to_owned());
+        let entry = |verb: &str| TrailEntry::new(as_of(), verb.to_owned(), 0, None, expired());
         let text = |job: JobRecord| Explanation::of(&facts(job, false, None, Ok(Vec::new()))).reasons[0].to_string();
         let finished_at = Some(as_of());
-        let expired = JobRecord { finished_at, trail: vec![entry("cancel")], ..job("cancelled") };
+        let expired = job("cancelled").with(|job| (job.finished_at, job.trail) = (finished_at, vec![entry("cancel")]));
         assert!(text(expired).contains("it expired: it had not begun"));
-        let dead = JobRecord { finished_at, attempt: 2, trail: vec![entry("bury")], ..job("dead") };
+        let dead = job("dead").with(|job| {
+            (job.finished_at, job.attempt, job.trail) = (finished_at, 2, vec![entry("bury")]);
+        });
         assert!(text(dead).contains("its time for retries was over after 2 of 5 attempts"));
     }
 
@@ -312,11 +312,13 @@ mod tests {
     fn a_dead_job_says_what_ended_it() {
         let text = |job: JobRecord| Explanation::of(&facts(job, false, None, Ok(Vec::new()))).reasons[0].to_string();
         let finished_at = Some(as_of() - chrono::Duration::minutes(4));
-        let dead = JobRecord { attempt: 5, finished_at, last_error: Some("no".into()), ..job("dead") };
+        let dead = job("dead").with(|job| {
+            (job.attempt, job.finished_at, job.last_error) = (5, finished_at, Some("no".into()));
+        });
         assert_eq!(
             text(dead.clone()),
             "it died 2026-01-01 11:56:00 UTC (4m ago): 5 of 5 attempts were spent; the last error: no"
         );
-        assert!(text(JobRecord { crashes: 3, ..dead }).contains("3 workers were lost while running it"));
+        assert!(text(dead.with(|job| job.crashes = 3)).contains("3 workers were lost while running it"));
     }
 }

@@ -111,6 +111,7 @@ impl Reason {
 
 /// A job that another job waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 #[expect(missing_docs, reason = "the fields are named for what they hold")]
 pub struct BlockingParent {
     pub id: JobId,
@@ -149,6 +150,7 @@ pub enum DeathCause {
 
 /// The process of a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 #[expect(missing_docs, reason = "the fields are named for what they hold")]
 pub struct Process {
     pub host: String,

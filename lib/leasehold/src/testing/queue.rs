@@ -10,6 +10,16 @@ use std::{fmt, sync::Arc, time::Duration};
 const HEAD_MAX: u32 = 100;
 
 /// A queue in memory. Cheap to clone; all clones are the same queue.
+///
+/// ```
+/// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+/// # in_memory(async |queue, client| {
+/// let queue = Queue::new();
+/// let id = queue.client().enqueue(Resize { path: "a.png".into(), width: 160 }).send().await?;
+/// assert_eq!(queue.drain(worker()).await?.succeeded, 1);
+/// assert_eq!(queue.client().wait(id, Duration::ZERO).await?, "160px.a.png");
+/// # Ok(()) });
+/// ```
 #[derive(Clone)]
 pub struct Queue {
     clock: Clock,
@@ -38,6 +48,13 @@ impl Queue {
     }
 
     /// An empty queue at a time of your choice.
+    ///
+    /// ```
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// let new_year = "2030-01-01T00:00:00Z".parse()?;
+    /// assert_eq!(Queue::starting_at(new_year).now(), new_year);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn starting_at(now: DateTime<Utc>) -> Self {
         let clock = Clock::standing_at(now);
@@ -46,7 +63,16 @@ impl Queue {
         Self { clock, store, head, client: client.into() }
     }
 
-    /// A client of this queue, for the code under test.
+    /// A client of this queue, for the code under test. Schedules, limits, batches and bulk changes need PostgreSQL.
+    ///
+    /// ```
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// # in_memory(async |queue, _| {
+    /// let client = queue.client();
+    /// client.enqueue(Resize { path: "a.png".into(), width: 160 }).send().await?;
+    /// assert!(matches!(client.limits().await, Err(Error::NoSchedules)));
+    /// # Ok(()) });
+    /// ```
     #[must_use]
     pub fn client(&self) -> Client {
         self.client.clone()
@@ -60,12 +86,31 @@ impl Queue {
 
     /// Advances the time of the queue. Jobs that are then due wait in the line. Jobs that have expired, or whose time for
     /// retries has ended, are ended by this call.
+    ///
+    /// ```
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// # in_memory(async |queue, client| {
+    /// client.enqueue(resize("a.png")).delay(Duration::from_secs(60)).send().await?;
+    /// assert_eq!(queue.jobs()[0].state, State::Scheduled);
+    /// queue.advance(Duration::from_secs(60));
+    /// assert_eq!(queue.jobs()[0].state, State::Queued);
+    /// # Ok(()) });
+    /// ```
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by);
         self.promote();
     }
 
     /// All jobs, live and finished, in the order in which they were enqueued.
+    ///
+    /// ```
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// # in_memory(async |queue, client| {
+    /// client.enqueue(resize("a.png")).send().await?;
+    /// queue.drain(worker()).await?;
+    /// assert_eq!(queue.jobs()[0].state, State::Succeeded);
+    /// # Ok(()) });
+    /// ```
     #[must_use]
     pub fn jobs(&self) -> Vec<JobRecord> {
         let rows = self.store.rows();
@@ -85,6 +130,14 @@ impl Queue {
 
     /// The jobs of this type that wait: scheduled or queued.
     ///
+    /// ```
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// # in_memory(async |queue, client| {
+    /// client.enqueue(Resize { path: "a.png".into(), width: 160 }).send().await?;
+    /// assert_eq!(queue.enqueued::<Resize>(), [Resize { path: "a.png".into(), width: 160 }]);
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Panics
     /// The payload of a job of this kind is not of this type.
     #[must_use]
@@ -94,6 +147,15 @@ impl Queue {
     }
 
     /// Asserts that a job of this type waits for which `matches` is true, and returns the id of the first.
+    ///
+    /// ```
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// # in_memory(async |queue, client| {
+    /// client.enqueue(Resize { path: "a.png".into(), width: 160 }).send().await?;
+    /// let id = queue.assert_enqueued::<Resize>(|job| job.width == 160);
+    /// queue.assert_not_enqueued::<Resize>(|job| job.path == "b.png");
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Panics
     /// No such job waits, or the payload of a job of this kind is not of this type.
@@ -105,7 +167,7 @@ impl Queue {
         Id::new(*id)
     }
 
-    /// Asserts that no job of this type waits for which `matches` is true.
+    /// Asserts that no job of this type waits for which `matches` is true: see [`Queue::assert_enqueued`].
     ///
     /// # Panics
     /// Such a job waits, or the payload of a job of this kind is not of this type.
@@ -121,6 +183,16 @@ impl Queue {
     ///
     /// Needs a runtime of tokio. Timeouts of jobs are measured in the time of tokio, which `start_paused = true` makes
     /// virtual.
+    ///
+    /// ```
+    /// # mod setup { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/setup.rs")); } use setup::*;
+    /// # in_memory(async |queue, client| {
+    /// client.enqueue(Resize { path: "a.png".into(), width: 160 }).send().await?;
+    /// client.enqueue(Resize { path: "b.png".into(), width: 0 }).send().await?;
+    /// let tally = queue.drain(worker()).await?;
+    /// assert_eq!((tally.succeeded, tally.buried), (1, 1));
+    /// # Ok(()) });
+    /// ```
     ///
     /// # Errors
     /// The worker is built wrongly, as in [`WorkerBuilder::run_until`].
