@@ -63,10 +63,11 @@
 //! - **Enums that are complete** are not marked, so that the compiler shows you what a `match` lacks: [`State`] is the state machine,
 //!   [`Sealed`] has every answer to a seal, [`HintPlace`] every place of a hint. A new value of these is a major version, and so is a
 //!   new field of [`Fence`], the name of a run.
-//! - [`BulkAction`] is the exception: only you make its values, so you have no reason to match on them, and it may get new ones.
+//! - [`BulkAction`], [`LogFormat`] and [`Pooler`] are the exceptions: you only choose their values, so you have no reason to match on them,
+//!   and they may get new ones.
 //!
 //! No type of a database driver is part of this interface, except the caller's own transaction in [`Draft::send_in`] and in
-//! [`Done::complete_in`]: a connection of `sqlx` 0.9. Types of `chrono`, `serde_json`, `uuid`, `secrecy` and `tokio-util` are.
+//! [`Done::complete_in`]: a connection of `sqlx`. Types of `chrono`, `serde_json`, `uuid`, `secrecy` and `tokio-util` are.
 //! What the documentation does not show is for programs of Leasehold itself, and may change at any time.
 
 mod batches;
