@@ -201,7 +201,8 @@ async fn a_claim_whose_answer_is_lost_spends_no_attempt() {
         }
         let tally = worker.stop().await;
         assert_eq!(proxy.answers_left(), 0, "{statement}: answers were lost");
-        assert!(tally.released >= 2 && claims > 12, "{statement}: {tally:?}, {claims} claims");
+        // One of the two lost answers may have had no jobs in it.
+        assert!(tally.released >= 1 && claims > 12, "{statement}: {tally:?}, {claims} claims");
         assert_eq!((tally.succeeded, tally.leases_lost), (12, 0), "{statement}");
     }
 }

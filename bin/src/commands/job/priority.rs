@@ -65,7 +65,11 @@ mod tests {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         let (ids, priority) = parse(&words(&[&id, &id, "-7"])).expect("two ids and a priority");
         assert_eq!((ids.len(), priority), (2, -7));
-        for (given, told) in [([id.as_str(), id.as_str()], "is not a priority"), (["x", "5"], "is not an id")] {
+        for (given, told) in [
+            ([id.as_str(), id.as_str()], "the priority is missing"),
+            ([id.as_str(), "high"], "is not a priority"),
+            (["x", "5"], "is not an id"),
+        ] {
             let refused = parse(&words(&given)).expect_err(told);
             assert!(refused.is_usage() && refused.to_string().contains(told), "{refused}");
         }
