@@ -113,9 +113,7 @@ pub use leasehold_core::{
     Progress, ProgressNote, QueueName, Retry, ScheduleName, State, Strategy, Timing, TrailEntry, Unique, UniqueRule,
     UniqueWhile, WorkerId,
 };
-/// The state that a worker gives to its handlers, for a test of a handler: see [`Run::with_state`].
-pub use leasehold_worker::State as HandlerState;
-pub use leasehold_worker::{Handler, MissingState, ParentsError, Run, STOP_TIMEOUT, StopReason, Tally};
+pub use leasehold_worker::{Handler, HandlerState, MissingState, ParentsError, Run, STOP_TIMEOUT, StopReason, Tally};
 pub use middleware::Next;
 pub use reaper::{Reaper, ReaperBuilder};
 pub use worker::{Worker, WorkerBuilder};

@@ -5,7 +5,7 @@
 //! is shorter as a function, and no version of tower becomes a part of this crate's interface.
 
 use leasehold_core::{Backoff, Outcome};
-use leasehold_worker::{Handler, Run, State};
+use leasehold_worker::{Handler, HandlerState, Run};
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
@@ -14,7 +14,7 @@ type Layer = dyn Fn(Run, Next) -> Running + Send + Sync;
 /// Everything that runs around the handlers of a worker, outermost first.
 #[derive(Clone, Default)]
 pub(crate) struct Around {
-    state: State,
+    state: HandlerState,
     layers: Vec<Arc<Layer>>,
 }
 
@@ -42,7 +42,7 @@ impl Around {
 
 /// A handler with state and middleware around it.
 struct Wrapped {
-    state: State,
+    state: HandlerState,
     layers: Arc<[Arc<Layer>]>,
     handler: Arc<dyn Handler>,
 }

@@ -69,7 +69,7 @@ pub use measures::{CallReading, QueueReading};
 pub use parked::{Parked, Reason};
 #[doc(hidden)]
 pub use refused::{Sorted, in_line, sort};
-pub use run::{MissingState, ParentsError, Run, State, StopReason};
+pub use run::{HandlerState, MissingState, ParentsError, Run, StopReason};
 pub use settings::Settings;
 #[doc(hidden)]
 pub use take::{Awaited as AwaitedTake, Take, Took};

@@ -46,7 +46,7 @@ pub enum StopReason {
 pub struct Run {
     inner: Arc<Inner>,
     /// Empty in the worker, which clones runs all the time.
-    state: State,
+    state: HandlerState,
 }
 
 /// Values that all runs of a worker share, one of each type: a connection pool, for example, or a client of another
@@ -54,7 +54,7 @@ pub struct Run {
 ///
 /// ```
 /// # use leasehold_core::{ClaimedJob, Fence, JobId, QueueName, WorkerId};
-/// # use leasehold_worker::{Run, State as HandlerState};
+/// # use leasehold_worker::{HandlerState, Run};
 /// # use serde_json::value::to_raw_value;
 /// let fence = Fence { id: JobId::new(), epoch: 1, worker: WorkerId::new() };
 /// let job = ClaimedJob::new(fence, QueueName::default(), "greet".parse()?, to_raw_value(&())?);
@@ -64,9 +64,9 @@ pub struct Run {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct State(Option<Arc<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>>);
+pub struct HandlerState(Option<Arc<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>>);
 
-impl State {
+impl HandlerState {
     /// The same state with this value. The value replaces an earlier value of the same type.
     #[must_use]
     pub fn with<T: Send + Sync + 'static>(self, value: T) -> Self {
@@ -162,12 +162,12 @@ impl Run {
             completed: OnceLock::new(),
             reported: Mutex::default(),
         };
-        Self { inner: Arc::new(inner), state: State::default() }
+        Self { inner: Arc::new(inner), state: HandlerState::default() }
     }
 
     /// The same run with the state of its worker.
     #[must_use]
-    pub fn with_state(self, state: State) -> Self {
+    pub fn with_state(self, state: HandlerState) -> Self {
         Self { state, ..self }
     }
 
@@ -213,7 +213,7 @@ impl Run {
         Ok(Success { result, then })
     }
 
-    /// A value that all runs of this worker share: see [`State`].
+    /// A value that all runs of this worker share: see [`HandlerState`].
     ///
     /// # Errors
     /// The worker has no value of this type.
