@@ -1,90 +1,15 @@
-//! Jobs that depend on other jobs: what a parent's end means for its children, graphs of named jobs, and the order in which a
-//! graph can run.
+//! Graphs of jobs that depend on each other, and the order in which a graph can run.
 
-use crate::{id::JobId, job::NewJob, limits::GRAPH_MAX_JOBS, names::Kind, names::QueueName, state::State};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use std::{collections::HashMap, fmt, str::FromStr};
-
-/// What happens to a blocked job when one of its parents ends without success.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum ParentFailure {
-    /// The job is cancelled.
-    #[default]
-    Cancel,
-    /// The job waits until the parent is revived and succeeds.
-    Hold,
-    /// The job no longer waits for this parent.
-    Run,
-}
-
-impl ParentFailure {
-    /// All values.
-    pub const ALL: [Self; 3] = [Self::Cancel, Self::Hold, Self::Run];
-
-    /// The name used in SQL, JSON and on the command line.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Cancel => "cancel",
-            Self::Hold => "hold",
-            Self::Run => "run",
-        }
-    }
-
-    /// Whether the child no longer waits for a parent that ended in this state.
-    #[must_use]
-    pub const fn is_met_by(self, ended: State) -> bool {
-        matches!(ended, State::Succeeded) || matches!(self, Self::Run)
-    }
-}
-
-impl fmt::Display for ParentFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for ParentFailure {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known = Self::ALL.into_iter().find(|known| known.as_str() == text);
-        known.ok_or_else(|| format!("{text:?} is not one of cancel, hold, run"))
-    }
-}
-
-/// A parent of a job, live or finished.
-#[derive(Clone, Debug, Serialize)]
-#[non_exhaustive]
-pub struct Parent {
-    /// The parent.
-    pub id: JobId,
-    /// Its kind; `None` after its row has left history.
-    pub kind: Option<Kind>,
-    /// Its state; `None` after its row has left history.
-    pub state: Option<State>,
-    /// Its result, if the parent has succeeded. `None` also for a result that was left out because the results of all parents
-    /// together are too large.
-    pub result: Option<Box<RawValue>>,
-    /// The result was left out because the results of all parents together are too large.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub is_left_out: bool,
-    /// Whether the job no longer waits for this parent.
-    pub met: bool,
-    /// What happens when the parent ends without success.
-    pub on_parent_failure: ParentFailure,
-}
-
-impl Parent {
-    /// A parent whose row has left history. [`Parent::with`] sets what is known of another one.
-    #[doc(hidden)]
-    #[must_use]
-    pub const fn new(id: JobId, on_parent_failure: ParentFailure, met: bool) -> Self {
-        Self { id, kind: None, state: None, result: None, is_left_out: false, met, on_parent_failure }
-    }
-}
+use crate::{
+    id::JobId,
+    job::NewJob,
+    limits::GRAPH_MAX_JOBS,
+    names::{Kind, QueueName},
+    parent::ParentFailure,
+    state::State,
+};
+use serde::Serialize;
+use std::collections::HashMap;
 
 /// A job of a drawn graph.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -309,7 +234,7 @@ mod tests {
     use super::*;
 
     fn node(name: &str, after: &[&str]) -> NamedJob {
-        let payload = RawValue::from_string("{}".to_owned()).expect("JSON");
+        let payload = serde_json::value::RawValue::from_string("{}".to_owned()).expect("JSON");
         let job = NewJob::new("k".parse().expect("a name"), payload);
         NamedJob { name: name.to_owned(), after: after.iter().map(|&name| name.to_owned()).collect(), job }
     }
@@ -337,19 +262,6 @@ mod tests {
             ),
         ] {
             assert_eq!(resolve(graph).expect_err(told).to_string(), told);
-        }
-    }
-
-    #[test]
-    fn only_run_goes_on_after_a_failure() {
-        for (policy, ended, met) in [
-            (ParentFailure::Cancel, State::Succeeded, true),
-            (ParentFailure::Hold, State::Dead, false),
-            (ParentFailure::Cancel, State::Cancelled, false),
-            (ParentFailure::Run, State::Dead, true),
-        ] {
-            assert_eq!(policy.is_met_by(ended), met, "{policy} {ended}");
-            assert_eq!(policy.as_str().parse(), Ok(policy));
         }
     }
 }

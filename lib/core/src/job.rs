@@ -2,14 +2,13 @@
 
 use crate::{
     backoff::Backoff,
-    graph::ParentFailure,
     id::{Epoch, Fence, JobId, WorkerId},
     limits::{KEY_LACK_PAUSE, MAX_ATTEMPTS_DEFAULT, MAX_CRASHES},
     names::{Kind, QueueName},
     outcome::{Outcome, Tries},
+    parent::ParentFailure,
     progress::Progress,
     retry::Retry,
-    settle::Settle,
     state::State,
     unique::{Unique, UniqueRule},
 };
@@ -233,15 +232,6 @@ impl ClaimedJob {
             time_left: self.retry_left.map(|left| left.saturating_sub(since_claim)),
         }
     }
-}
-
-/// The end of a run, to be written.
-#[derive(Clone, Debug)]
-pub struct FinishedRun {
-    /// The fence of the run.
-    pub fence: Fence,
-    /// How the run ends.
-    pub settle: Settle,
 }
 
 /// An unusual event in the life of a job: a retry, a lost lease, a repair.

@@ -19,6 +19,7 @@ mod json;
 mod limits;
 mod names;
 mod outcome;
+mod parent;
 mod place;
 mod progress;
 mod retry;
@@ -41,22 +42,20 @@ pub use drift::{Drift, Drifted};
 #[cfg(feature = "fail-points")]
 pub use fail_point::on_fail_points;
 pub use fail_point::{FailPoint, pass};
-pub use graph::{
-    Graph, GraphEdge, GraphJob, InvalidGraph, NamedJob, Parent, ParentFailure, cycle_of, resolve as resolve_graph,
-    run_order,
-};
+pub use graph::{Graph, GraphEdge, GraphJob, InvalidGraph, NamedJob, cycle_of, resolve as resolve_graph, run_order};
 pub use id::{Epoch, Fence, InvalidId, JobId, WorkerId};
-pub use job::{ClaimedJob, Encryption, FinishedRun, JobRecord, NewJob, TrailEntry};
+pub use job::{ClaimedJob, Encryption, JobRecord, NewJob, TrailEntry};
 pub use json::json_problem;
 pub use limits::*;
 pub use names::{InvalidName, Kind, QueueName, ScheduleName, WEBHOOK_QUEUE};
 pub use outcome::{Outcome, Tries};
+pub use parent::{Parent, ParentFailure};
 pub use place::Place;
 pub use progress::{InvalidProgress, Progress, ProgressNote, Report, ReportedNote, Told};
 pub use retry::Retry;
 pub use schedule::{InvalidMissed, Missed, NewSchedule, Timing};
 pub use scope::{Access, InvalidScope, Scope, Scopes};
-pub use settle::{Ending, Settle, Settled, Success, check_following};
+pub use settle::{Ending, FinishedRun, Settle, Settled, Success, check_following};
 pub use shell::shell_word;
 pub use state::{Event, Lifecycle, Refusal, State, Verb};
 pub use transitions::Transitions;

@@ -9,6 +9,15 @@ use crate::{
 use serde_json::value::RawValue;
 use std::{str::FromStr, time::Duration};
 
+/// The end of a run, to be written.
+#[derive(Clone, Debug)]
+pub struct FinishedRun {
+    /// The fence of the run.
+    pub fence: Fence,
+    /// How the run ends.
+    pub settle: Settle,
+}
+
 /// How a run ends.
 #[derive(Clone, Debug)]
 pub enum Settle {

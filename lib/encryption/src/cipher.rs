@@ -1,35 +1,19 @@
 //! Encrypts with XChaCha20-Poly1305, and decrypts. The associated data of a value is its place, so a copy of the value in another
 //! place cannot be decrypted.
 
-use crate::{form::Encrypted, keys::Keys};
+use crate::{
+    form::{Encrypted, Owner},
+    keys::Keys,
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chacha20poly1305::{
     XChaCha20Poly1305, XNonce,
     aead::{Aead, KeyInit, Payload},
 };
-use leasehold_core::{JobId, Kind, ScheduleName};
+use leasehold_core::{JobId, Kind};
 use secrecy::ExposeSecret;
-use std::fmt;
 
 const NONCE_BYTES: usize = 24;
-
-/// To which row a value belongs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Owner {
-    /// A job.
-    Job(JobId),
-    /// A schedule, and each job of its ticks.
-    Schedule(ScheduleName),
-}
-
-impl fmt::Display for Owner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Job(id) => write!(f, "job:{id}"),
-            Self::Schedule(name) => write!(f, "schedule:{name}"),
-        }
-    }
-}
 
 /// The field that an encrypted value belongs to. The value cannot be decrypted for another field.
 #[derive(Clone, Debug)]
@@ -203,7 +187,7 @@ mod tests {
     #[test]
     fn the_longest_value_fits_into_its_column() {
         let keys = Keys::read(&format!("{}:{}", "k".repeat(32), STANDARD.encode([7; 32])), None).expect("a key");
-        let longest: ScheduleName = "s".repeat(128).parse().expect("a name");
+        let longest = "s".repeat(128).parse().expect("a name");
         let json = format!("\"{}\"", "x".repeat(PLAIN_MAX_BYTES - 2));
         let value = keys.encrypt(&BoundTo::Payload(Owner::Schedule(longest), &kind("k")), &json).expect("a key");
         assert!(value.len() <= PAYLOAD_MAX_BYTES, "{}", value.len());

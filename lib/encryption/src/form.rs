@@ -3,10 +3,9 @@
 //! It is recognized by its first bytes, so a value that is not encrypted costs one comparison. No payload of a user may begin
 //! with them: see [`leasehold_core::is_reserved`].
 
-use crate::cipher::Owner;
 use leasehold_core::{JobId, ScheduleName};
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 /// The first characters of every encrypted value, of this version and of later versions. The triggers of
 /// `set_queue_encrypted.sql` check for the same text.
@@ -14,6 +13,24 @@ const PREFIX: &str = r#"{"$encrypted":{"v":"#;
 
 /// The version of the form.
 const VERSION: u8 = 1;
+
+/// To which row a value belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A job.
+    Job(JobId),
+    /// A schedule, and each job of its ticks.
+    Schedule(ScheduleName),
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Job(id) => write!(f, "job:{id}"),
+            Self::Schedule(name) => write!(f, "schedule:{name}"),
+        }
+    }
+}
 
 /// An encrypted value, read.
 #[derive(Debug, Serialize, Deserialize)]

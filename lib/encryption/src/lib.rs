@@ -8,6 +8,6 @@ mod cipher;
 mod form;
 mod keys;
 
-pub use cipher::{BoundTo, CannotDecrypt, Owner};
-pub use form::Encrypted;
+pub use cipher::{BoundTo, CannotDecrypt};
+pub use form::{Encrypted, Owner};
 pub use keys::{InvalidKeys, Keys};

@@ -5,7 +5,7 @@ use crate::{
     error::Error,
     job_words,
     row::{job_id, json, word},
-    settle::{OnRefusal, delay_of, text_of},
+    settle_statement::{OnRefusal, delay_of, text_of},
 };
 use leasehold_core::{Ending, Fence, FinishedRun, Settle, Success, WorkerId};
 use leasehold_ports::Deferred;

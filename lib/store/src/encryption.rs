@@ -8,7 +8,7 @@ use crate::{
     connect::Store,
     error::Error,
     http_claims::HttpRun,
-    settle::{EncryptedEnds, OnRefusal, Unstorable},
+    settle_statement::{EncryptedEnds, OnRefusal, Unstorable},
 };
 use leasehold_core::{
     Backoff, ClaimedJob, Encryption, FieldError, FinishedRun, InvalidJob, JobId, JobRecord, Kind, NewJob, OnConflict,

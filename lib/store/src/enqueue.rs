@@ -3,12 +3,12 @@
 use crate::{
     connect::Store,
     error::Error,
-    held::what_of,
+    graphs::Others,
+    held::{ENQUEUE_JOBS, what_of},
     job_words,
     locked::{BATCH_LOCK_TIMEOUT, Lockable, Tries, retry_locked},
     locked_out::{Locked, LockedOut},
     row::{job_id, line_at, line_at_if_any, millis, word},
-    together::Others,
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -26,7 +26,6 @@ const ENQUEUE_NEW: &str = include_str!("../sql/enqueue_new.sql");
 const ENQUEUE_CHECKED: &str = include_str!("../sql/enqueue_checked.sql");
 const ENQUEUE_UNLESS_HELD: &str = include_str!("../sql/enqueue_unless_held.sql");
 /// Supports all fields of a job. The other statements support only the fields of plain jobs, and cost less.
-pub(crate) const ENQUEUE_JOBS: &str = include_str!("../sql/enqueue_jobs.sql");
 const DOING: &str = "enqueueing jobs";
 
 /// How many times a statement is sent when the server rolls it back because of a conflict. In each conflict one of the

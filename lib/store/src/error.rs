@@ -1,7 +1,7 @@
 //! The errors of PostgreSQL and of the connection to PostgreSQL. "Another process was first" is no error: such answers
 //! are values.
 
-use crate::{locked_out::LockedOut, table_locks::locked_tables};
+use crate::locked_out::{LockedOut, locked_tables};
 use leasehold_core::{InvalidJob, JobId};
 use leasehold_ports::{Class, Enqueued};
 use sqlx::postgres::{PgDatabaseError, PgSeverity};

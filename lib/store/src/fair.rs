@@ -1,6 +1,6 @@
 //! Fair shares of a queue: which parked jobs come into the line, and the settings that an operator makes for this.
 
-use crate::{connect::Store, error::Error, promote::in_line_or_behind, queue_settings::QueueChange, row::word};
+use crate::{connect::Store, error::Error, promote::in_line_or_behind, queue_settings::QueueChange};
 use leasehold_core::{FinishedRun, JobId, QueueName, Settle, Settled};
 use leasehold_ports::{Admitted, FairShare, Waiting};
 use serde::Serialize;
@@ -245,10 +245,4 @@ impl Store {
 /// A fair key, for errors.
 fn described(queue: &QueueName, fair_key: &str) -> String {
     format!("fair key {fair_key:?} of queue {queue}")
-}
-
-/// The lane in which a new job was parked.
-pub(crate) fn lane(row: &PgRow) -> Result<Option<(QueueName, String)>, sqlx::Error> {
-    let key: Option<String> = row.try_get("parked_by")?;
-    key.map(|key| Ok((word(row, "queue")?, key))).transpose()
 }

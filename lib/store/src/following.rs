@@ -8,7 +8,9 @@ use crate::{
     error::{Cause, Error, WANTS_ENCRYPTION, code_of},
     job_words,
     promote::waiting,
-    settle::{Locked, OnRefusal, Relearns, Written, read_answer, refuses_the_data, was_routed_late, write},
+    settle_statement::{
+        Locked, OnRefusal, Relearns, Written, epochs, ids, read_answer, refuses_the_data, texts, was_routed_late, write,
+    },
     statement::statement,
 };
 use leasehold_core::{
@@ -142,9 +144,9 @@ async fn send(pool: &Bounded, worker: WorkerId, runs: &[&FinishedRun]) -> Result
     let jobs: Vec<String> = runs.iter().map(|run| words(then_of(run))).collect::<Result<_, _>>()?;
     let rows = sqlx::query(statement!("complete_then"))
         .bind(worker.0)
-        .bind(crate::settle::ids(runs))
-        .bind(crate::settle::epochs(runs))
-        .bind(crate::settle::texts(runs))
+        .bind(ids(runs))
+        .bind(epochs(runs))
+        .bind(texts(runs))
         .bind(jobs)
         .fetch_all(pool)
         .await?;

@@ -8,7 +8,6 @@ use crate::{
     locked_out::LockedOut,
     promote::waiting,
     row::{job_id, json, line_at_if_any, uuids, word},
-    together::Others,
 };
 use chrono::{DateTime, Utc};
 use leasehold_core::{
@@ -21,6 +20,15 @@ use std::str::FromStr;
 const ENQUEUE: &str = include_str!("../sql/enqueue_graph.sql");
 pub(crate) const DOING: &str = "enqueueing jobs that depend on others";
 const READING: &str = "reading a graph";
+
+/// What happens to the free jobs when other jobs are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// They are enqueued, unless they depend on a job that is held.
+    Enqueued,
+    /// All jobs are enqueued, or none.
+    Wait,
+}
 
 impl Store {
     /// Enqueues jobs that may depend on each other and on jobs that exist, all of them or none. Answers have the order of

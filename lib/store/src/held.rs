@@ -2,7 +2,6 @@
 
 use crate::{
     connect::Store,
-    enqueue::ENQUEUE_JOBS,
     error::Error,
     job_words,
     row::{job_id, uuids},
@@ -13,6 +12,9 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
+
+/// Enqueues jobs of any kind, also jobs with fields that few jobs have.
+pub(crate) const ENQUEUE_JOBS: &str = include_str!("../sql/enqueue_jobs.sql");
 
 const DOING: &str = "looking which jobs are held";
 

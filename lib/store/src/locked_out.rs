@@ -1,7 +1,8 @@
 //! Locks of other sessions that lasted too long, and the sessions that hold them, for errors.
 
+use crate::explained::Explained;
 use leasehold_ports::Enqueued;
-use sqlx::Row;
+use sqlx::{Error, Row};
 use std::fmt;
 
 /// The number of locked rows or keys for which we search for the holder. Usually one transaction holds all of them.
@@ -104,4 +105,14 @@ impl fmt::Display for LockedOut {
             more => write!(f, "; and {more} more"),
         }
     }
+}
+
+/// The tables that were locked when a statement had waited too long.
+#[derive(Debug)]
+pub(crate) struct LockedTables(pub(crate) Vec<Locked>);
+
+/// The tables that were locked when this statement had waited too long; `None` if the error has another reason.
+pub(crate) fn locked_tables(error: &Error) -> Option<Vec<Locked>> {
+    let explained = error.as_database_error()?.try_downcast_ref::<Explained<LockedTables>>()?;
+    Some(explained.known.0.clone())
 }

@@ -4,8 +4,7 @@
 use crate::{
     connect::Store,
     error::Error,
-    fair::lane,
-    row::{job_id, line_at, uuids, word},
+    row::{job_id, lane, line_at, uuids, word},
     statement::statement,
 };
 use chrono::{DateTime, Utc};

@@ -1,7 +1,9 @@
 //! Decodes rows into Rust types, and encodes durations for PostgreSQL.
 
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
-use leasehold_core::{DELAY_MAX, JobId, JobRecord, Progress, Retry, State, TrailEntry, UniqueRule, WorkerId};
+use leasehold_core::{
+    DELAY_MAX, JobId, JobRecord, Progress, QueueName, Retry, State, TrailEntry, UniqueRule, WorkerId,
+};
 use serde_json::{Value, value::RawValue};
 use sqlx::{
     Decode, FromRow, Postgres, Row, Type,
@@ -235,6 +237,12 @@ impl FromRow<'_, PgRow> for Record {
 /// A column that cannot be decoded.
 pub(crate) fn decode(column: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> sqlx::Error {
     sqlx::Error::ColumnDecode { index: column.to_owned(), source: error.into() }
+}
+
+/// The lane in which a new job was parked.
+pub(crate) fn lane(row: &PgRow) -> Result<Option<(QueueName, String)>, sqlx::Error> {
+    let key: Option<String> = row.try_get("parked_by")?;
+    key.map(|key| Ok((word(row, "queue")?, key))).transpose()
 }
 
 #[cfg(test)]

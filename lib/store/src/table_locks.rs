@@ -7,15 +7,11 @@ use crate::{
     connect::Store,
     error::code_of,
     explained::Explained,
-    locked_out::{HOLDERS_MAX, Holder, Locked},
+    locked_out::{HOLDERS_MAX, Holder, Locked, LockedTables},
     row::uuids,
 };
 use leasehold_core::JobId;
 use sqlx::{Error, PgConnection, Row, postgres::PgRow};
-
-/// The tables that were locked when a statement had waited too long.
-#[derive(Debug)]
-struct LockedTables(Vec<Locked>);
 
 const TABLE_LOCKS: &str = include_str!("../sql/table_locks.sql");
 
@@ -69,10 +65,4 @@ pub(crate) async fn name_holders(error: Error, connection: &mut PgConnection) ->
         }
         error => error,
     }
-}
-
-/// The tables that were locked when this statement had waited too long; `None` if the error has another reason.
-pub(crate) fn locked_tables(error: &Error) -> Option<Vec<Locked>> {
-    let explained = error.as_database_error()?.try_downcast_ref::<Explained<LockedTables>>()?;
-    Some(explained.known.0.clone())
 }

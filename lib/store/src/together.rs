@@ -7,7 +7,7 @@
 use crate::{
     connect::Store,
     error::Error,
-    graphs::{DOING, enqueued, nodes, statement},
+    graphs::{DOING, Others, enqueued, nodes, statement},
     held::{HeldUp, what_of},
     locked::{BATCH_LOCK_TIMEOUT, Lockable, OBSERVED_LOCK_TIMEOUT, RETRY_INTERVAL, Tries},
     locked_out::{HOLDERS_MAX, Holder, Locked},
@@ -24,15 +24,6 @@ use tokio::time::sleep;
 
 /// How many times the statement is sent when the server rolls it back because of a conflict.
 const TRIES: u32 = 5;
-
-/// What happens to the free jobs when other jobs are held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Others {
-    /// They are enqueued, unless they depend on a job that is held.
-    Enqueued,
-    /// All jobs are enqueued, or none.
-    Wait,
-}
 
 /// The answers so far.
 struct Together<'a> {
