@@ -3,7 +3,7 @@
 -- KEYS  1 a sorted set of deadlines
 -- ARGV  1 the new deadline, in ms from now
 --       2 mode: `keep`  members whose deadline has passed stay: the reaper looks at leases that ran out
---               `drop` members whose deadline has passed are removed: a process that stopped its announcements is dead
+--               `drop`  members whose deadline has passed are removed: a process that stopped its announcements is dead
 --               `held` members whose deadline has passed stay, and only members that have a deadline get the new one: a
 --                       hint that has gone back to the head in the meantime keeps waiting there
 --       3… members, known or not

@@ -5,7 +5,7 @@
 -- ARGV  1 force: 1 to compare id by id even if the counts agree
 --       2… the kinds of KEYS[5…], in the same order
 -- Returns {orphans, readmitted, dropped}
---   orphans waited and were in no list: removed, so that a fill can bring them back
+--   orphans     waited and were in no list: removed, so that a fill can bring them back
 --   readmitted  were in a list and not in `leases`: they wait now, at the position of the hint before them
 --   dropped     removed from a list: the second mention of an id, or a leased job
 -- Cost  O(kinds aside + log members) if the counts agree, else O(waiting hints)

@@ -110,8 +110,7 @@ async fn jobs_are_newest_first_whatever_their_ids() {
     }
 }
 
-/// The last job of a page may be gone when the next page is requested.
-/// Otherwise the indexes would compute it, or a list would miss the job.
+/// Without the flag, the indexes would compute the function at each insert. With a wrong flag, a list would miss the job.
 #[tokio::test]
 async fn a_job_keeps_whether_its_id_holds_the_time_of_its_enqueue() {
     let fixture = Fixture::start().await;
@@ -146,6 +145,7 @@ async fn a_job_keeps_whether_its_id_holds_the_time_of_its_enqueue() {
     assert_eq!((of("job").await, of("history").await), ((3, 0, 5), (3, 0, 3)));
 }
 
+/// The last job of a page may be gone when the next page is requested.
 #[tokio::test]
 async fn the_next_page_starts_after_a_job_that_is_gone() {
     let fixture = Fixture::start().await;

@@ -6,7 +6,7 @@
 /// use leasehold_core::json_problem;
 ///
 /// let error = serde_json::from_str::<serde_json::Value>("[1, nothing]").expect_err("not JSON");
-/// assert_eq!(json_problem(&error), "expected null at line 1 column 6");
+/// assert_eq!(json_problem(&error), "expected a JSON value at line 1 column 6");
 /// ```
 #[must_use]
 pub fn json_problem(error: &serde_json::Error) -> String {

@@ -191,7 +191,7 @@ impl QueueKeys {
 
     /// String: the scan start of the line. The key exists only while PostgreSQL needs long to find the beginning.
     pub(crate) fn scan_start(&self) -> String {
-        self.key("scan_start")
+        self.key("begins")
     }
 }
 

@@ -20,6 +20,17 @@ pub(crate) enum Condition {
 }
 
 impl Condition {
+    /// The field `what` of the log lines.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::StoreUnavailable(name) | Self::StepFails(name) => name,
+            Self::Locked => "locks",
+            Self::HeadsUnreadable => "heads",
+            Self::WatchNotKept => "watch",
+            Self::SlowSurveys => "dead rows",
+        }
+    }
+
     /// What the log says when the condition begins, and when it ends.
     fn texts(self) -> [String; 2] {
         match self {
@@ -76,8 +87,10 @@ impl Conditions {
     /// Notes the condition, and writes a log line if it began or ended.
     pub(crate) fn log(&mut self, what: Condition, wrong: Option<&str>) {
         match (self.note(what, wrong), what.texts()) {
-            (Change::Began, [begins, _]) => tracing::warn!(reason = wrong.unwrap_or_default(), "{begins}"),
-            (Change::Ended, [_, ends]) => tracing::info!("{ends}"),
+            (Change::Began, [begins, _]) => {
+                tracing::warn!(what = what.name(), reason = wrong.unwrap_or_default(), "{begins}")
+            }
+            (Change::Ended, [_, ends]) => tracing::info!(what = what.name(), "{ends}"),
             (Change::None, _) => {}
         }
     }

@@ -154,13 +154,13 @@ impl PostgresSide {
     /// Reads the state of PostgreSQL, once in each tick, so that an unavailable server costs only one wait.
     pub(crate) async fn look(&self, around: &Around) {
         let answer = in_time(async { Ok(around.store.uptime().await?) }).await;
-        let (locked, unavailable) = match answer.as_ref().err() {
-            Some(NoAnswer { is_locked: true, why }) => (Some(why.as_str()), None),
-            Some(NoAnswer { is_locked: false, why }) => (None, Some(why.as_str())),
-            None => (None, None),
-        };
-        around.shared.log(Condition::Locked, locked);
-        around.shared.log(Condition::StoreUnavailable("PostgreSQL"), unavailable);
+        // A server that does not answer says nothing about locks.
+        let wrong = answer.as_ref().err();
+        let (locked, unavailable): (Vec<&NoAnswer>, Vec<&NoAnswer>) = wrong.iter().partition(|wrong| wrong.is_locked);
+        if unavailable.is_empty() {
+            around.shared.log(Condition::Locked, locked.first().map(|wrong| wrong.why()));
+        }
+        around.shared.log(Condition::StoreUnavailable("PostgreSQL"), unavailable.first().map(|wrong| wrong.why()));
         let answer = match answer {
             Ok(seen) => {
                 around.shared.expiry_guard().seen(Instant::now(), seen.up_for, seen.watched_ago);

@@ -11,7 +11,7 @@
 --             (http_undelivered), whether to try jobs with limit keys, how soon a token must come, in ms.
 -- Answer:     the runs. limit_keys and begins_in_us only for jobs with limit keys. One row without an id: another process
 --             executes this claim.
--- Zero rows:  no job of these can be claimed now, or no job can ever be claimed again.
+-- Zero rows:  none of these jobs can be claimed now, or ever again.
 -- Locks:      the call waits for no row. It tries at most 64 jobs with limit keys, because it locks each of their keys. If the
 --             lock of a limit key is not free, the call claims no jobs with limit keys, but claims the other jobs.
 -- Index:      http_claim_by_id, http_claim_pkey; see claim_careful and claim_limited.

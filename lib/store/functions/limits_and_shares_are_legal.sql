@@ -3,7 +3,7 @@
 --
 -- Guard:      none, it reads no table.
 -- Rights:     of the caller. PUBLIC may call it (migration 0034), because every write of a job names it.
--- Why:        PostgreSQL parses the text of a CHECK again for every statement that writes a row. The text of five CHECKs was two
+-- Why:        PostgreSQL reads the text of a CHECK again for every statement that writes a row. The text of five CHECKs was two
 --             thirds of what all CHECKs of a job cost. Now one CHECK asks whether the job has a limit key or a fair key, and
 --             calls this function only if so.
 CREATE OR REPLACE FUNCTION leasehold.limits_and_shares_are_legal(

@@ -1,8 +1,8 @@
 -- ended_parents: continues with ended parents: tells the children that have not been told of the end yet.
 --
 -- Guard:      the guard of parents_ended. A parent that another session has locked is skipped.
--- Parameters: $1 limit, $2 a time: only parents that were noted before it. A parent that is noted again has a later
--- time.
+-- Parameters: $1 limit, $2 a time: only parents that were noted at this time or before. A parent that is noted again has a
+--             later time.
 -- Answer:     the jobs that are now in the line.
 -- Zero rows:  no job came into the line.
 -- Index:      none: the table is small. Then see parents_ended.

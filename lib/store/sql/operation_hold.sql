@@ -1,6 +1,6 @@
 -- operation_hold: begins a page of an operation: renews the lease and locks the row until the end of the transaction.
 --
--- Guard:      the server and the epoch have the operation. So a server whose lease has run out changes no job.
+-- Guard:      the server and the epoch have the operation. So a server whose operation another server has taken over changes no job.
 -- Parameters: $1 id, $2 server, $3 epoch, $4 the length of the lease in ms.
 -- Zero rows:  another server has the operation, or it has ended.
 -- Index:      operation_pkey.

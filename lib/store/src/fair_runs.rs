@@ -72,13 +72,13 @@ impl FairRuns {
                 known.queues.entry(queue).or_insert(LastRead { at: None, ended: 0 }).ended += 1;
             }
         }
-        let is_due = |looked: &LastRead| {
-            looked.ended >= RUNS_BETWEEN
-                || (looked.ended > 0 && looked.at.is_none_or(|at| at.elapsed() >= TIME_BETWEEN))
+        let is_due = |last_read: &LastRead| {
+            last_read.ended >= RUNS_BETWEEN
+                || (last_read.ended > 0 && last_read.at.is_none_or(|at| at.elapsed() >= TIME_BETWEEN))
         };
         let mut due: Vec<QueueName> = Vec::new();
-        for (queue, looked) in known.queues.iter_mut().filter(|(_, looked)| is_due(looked)) {
-            *looked = LastRead { at: Some(Instant::now()), ended: 0 };
+        for (queue, last_read) in known.queues.iter_mut().filter(|(_, last_read)| is_due(last_read)) {
+            *last_read = LastRead { at: Some(Instant::now()), ended: 0 };
             due.push(queue.clone());
         }
         due.sort_unstable();

@@ -1,6 +1,6 @@
 //! operation_hold and operation_advance: one page of an operation. The page, the cursor after it and its counts are one
 //! transaction, which begins with the check of the fence. So a page is done and counted exactly once, even if a server dies. A
-//! server whose lease has run out changes nothing.
+//! server whose operation another server has taken over changes nothing.
 
 use crate::{
     bulk::{

@@ -37,7 +37,7 @@ pub struct Health {
     refuses_results: AtomicBool,
     /// What the log says. Locked only when the store changes, or while it keeps failing.
     logged: Mutex<Logged>,
-    keeps_failing: AtomicBool,
+    follows_failures: AtomicBool,
     changed: Notify,
 }
 
@@ -49,9 +49,10 @@ enum Logged {
     Unavailable,
     /// Available again, since this time.
     Available(Instant),
-    /// The store answers some calls and fails others. Its last failure was at this time, and it is steady after this time without
-    /// another one.
-    KeepsFailing(Instant, Duration),
+    /// The store answers some calls and fails others. Its last failure was at this time.
+    KeepsFailing(Instant),
+    /// A lock stops calls. It did so last at this time.
+    Locked(Instant),
 }
 
 /// A line for the log.
@@ -61,21 +62,22 @@ enum LogLine {
     Locked,
     KeepsFailing,
     AvailableAgain,
+    Unlocked,
 }
 
 impl Logged {
     /// The store has just become unavailable.
     fn failed(&mut self, now: Instant, class: Class) -> Option<LogLine> {
         let (logged, line) = match *self {
-            Self::KeepsFailing(_, steady) if class == Class::Locked => {
-                (Self::KeepsFailing(now, steady.max(STEADY_AFTER_LOCK)), None)
+            Self::Locked(_) if class == Class::Locked => (Self::Locked(now), None),
+            _ if class == Class::Locked => (Self::Locked(now), Some(LogLine::Locked)),
+            // Calls that wait for the lock use all connections, so other calls fail too, in other ways.
+            Self::Locked(locked_at) if now - locked_at < STEADY_AFTER_LOCK => return None,
+            Self::Available(since) if now - since < STEADY => (Self::KeepsFailing(now), Some(LogLine::KeepsFailing)),
+            Self::KeepsFailing(_) => (Self::KeepsFailing(now), None),
+            Self::Nothing | Self::Unavailable | Self::Available(_) | Self::Locked(_) => {
+                (Self::Unavailable, Some(LogLine::Unavailable))
             }
-            _ if class == Class::Locked => (Self::KeepsFailing(now, STEADY_AFTER_LOCK), Some(LogLine::Locked)),
-            Self::Available(since) if now - since < STEADY => {
-                (Self::KeepsFailing(now, STEADY), Some(LogLine::KeepsFailing))
-            }
-            Self::KeepsFailing(_, steady) => (Self::KeepsFailing(now, steady), None),
-            Self::Nothing | Self::Unavailable | Self::Available(_) => (Self::Unavailable, Some(LogLine::Unavailable)),
         };
         *self = logged;
         line
@@ -83,12 +85,15 @@ impl Logged {
 
     /// A call has just succeeded.
     fn answered(&mut self, now: Instant) -> Option<LogLine> {
-        match *self {
+        let line = match *self {
             Self::Nothing | Self::Available(_) => return None,
-            Self::KeepsFailing(failed_at, steady) if now - failed_at < steady => return None,
-            Self::Unavailable | Self::KeepsFailing(..) => *self = Self::Available(now),
-        }
-        Some(LogLine::AvailableAgain)
+            Self::KeepsFailing(failed_at) if now - failed_at < STEADY => return None,
+            Self::Locked(locked_at) if now - locked_at < STEADY_AFTER_LOCK => return None,
+            Self::Unavailable | Self::KeepsFailing(_) => LogLine::AvailableAgain,
+            Self::Locked(_) => LogLine::Unlocked,
+        };
+        *self = Self::Available(now);
+        Some(line)
     }
 }
 
@@ -101,7 +106,7 @@ impl Health {
             unavailable: AtomicBool::new(false),
             refuses_results: AtomicBool::new(false),
             logged: Mutex::new(Logged::Nothing),
-            keeps_failing: AtomicBool::new(false),
+            follows_failures: AtomicBool::new(false),
             changed: Notify::const_new(),
         }
     }
@@ -113,8 +118,12 @@ impl Health {
 
     /// A call failed.
     pub fn failed(&self, error: &Error) {
-        if !self.unavailable.swap(true, Ordering::AcqRel) {
+        let was_available = !self.unavailable.swap(true, Ordering::AcqRel);
+        // During an outage calls fail fast and often. The log has no news of them.
+        if was_available || error.class == Class::Locked || self.follows_failures.load(Ordering::Relaxed) {
             self.log(|logged, now| logged.failed(now, error.class), Some(error));
+        }
+        if was_available {
             self.changed.notify_waiters();
         }
     }
@@ -140,7 +149,7 @@ impl Health {
         }
         // Load before swap: this runs for every batch, and each swap would take the cache line from other threads.
         let is_back = self.is_unavailable() && self.unavailable.swap(false, Ordering::AcqRel);
-        if is_back || self.keeps_failing.load(Ordering::Relaxed) {
+        if is_back || self.follows_failures.load(Ordering::Relaxed) {
             self.log(Logged::answered, None);
         }
         if is_back {
@@ -152,7 +161,8 @@ impl Health {
         let line = {
             let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
             let line = event(&mut logged, Instant::now());
-            self.keeps_failing.store(matches!(*logged, Logged::KeepsFailing(..)), Ordering::Relaxed);
+            self.follows_failures
+                .store(matches!(*logged, Logged::KeepsFailing(_) | Logged::Locked(_)), Ordering::Relaxed);
             line
         };
         let Self { store, meanwhile, .. } = *self;
@@ -167,6 +177,7 @@ impl Health {
             Some(LogLine::KeepsFailing) => {
                 tracing::warn!(store, error, "{store} answers some calls and fails others; {meanwhile}");
             }
+            Some(LogLine::Unlocked) => tracing::info!(store, "no lock stops calls of {store} any more"),
             Some(LogLine::AvailableAgain) => tracing::info!(store, "{store} is available again"),
             None => {}
         }
@@ -234,8 +245,33 @@ mod tests {
             assert_eq!((logged.answered(at(s - 1)), logged.failed(at(s), Class::Locked)), (None, None));
         }
         assert_eq!(logged.answered(at(70)), None, "not steady yet");
-        assert_eq!(logged.answered(at(75)), Some(LogLine::AvailableAgain));
+        assert_eq!(logged.answered(at(75)), Some(LogLine::Unlocked));
         assert_eq!(logged.failed(at(200), Class::Transient), Some(LogLine::Unavailable));
         assert_eq!(logged.answered(at(300)), Some(LogLine::AvailableAgain));
+    }
+
+    #[test]
+    fn an_outage_and_a_lock_after_each_other_are_both_logged() {
+        let (start, mut logged) = (Instant::now(), Logged::default());
+        let at = |s| start + Duration::from_secs(s);
+        // The server comes back, and a change of the schema has locked a table.
+        assert_eq!(logged.failed(at(0), Class::Transient), Some(LogLine::Unavailable));
+        assert_eq!(logged.failed(at(10), Class::Locked), Some(LogLine::Locked));
+        // All connections wait for the lock.
+        assert_eq!(logged.failed(at(12), Class::Transient), None);
+        assert_eq!(logged.failed(at(15), Class::Locked), None);
+        // The server goes away.
+        assert_eq!(logged.failed(at(36), Class::Transient), Some(LogLine::Unavailable));
+        assert_eq!(logged.answered(at(60)), Some(LogLine::AvailableAgain));
+    }
+
+    #[test]
+    fn a_lock_is_logged_although_the_store_is_already_unavailable() {
+        let health = Health::new("PostgreSQL", "no jobs are claimed");
+        let error = |class| Error::new("PostgreSQL", "claiming jobs", class, "no");
+        health.failed(&error(Class::Transient));
+        health.failed(&error(Class::Locked));
+        assert!(matches!(*health.logged.lock().expect("the state"), Logged::Locked(_)));
+        assert!(health.is_unavailable());
     }
 }

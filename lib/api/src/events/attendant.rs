@@ -84,8 +84,8 @@ impl Attendant {
         let mut idle_since: Option<Instant> = None;
         let mut heard = Vec::new();
         loop {
-            let looked = self.hub.looked();
-            if looked.is_empty() {
+            let wanted = self.hub.wanted();
+            if wanted.is_empty() {
                 if idle_since.get_or_insert_with(Instant::now).elapsed() >= LINGER && self.hub.leave() {
                     return;
                 }
@@ -98,11 +98,11 @@ impl Attendant {
                 }
             }
             if Instant::now() >= look_at {
-                self.look(&looked).await;
+                self.look(&wanted).await;
                 look_at = Instant::now() + LOOK_EVERY;
             }
             // No notice is sent while no client watches.
-            let wake_at = if looked.is_empty() { look_at } else { look_at.min(say_at) };
+            let wake_at = if wanted.is_empty() { look_at } else { look_at.min(say_at) };
             tokio::select! {
                 biased;
                 () = sleep_until(wake_at) => {}
@@ -137,10 +137,10 @@ impl Attendant {
                 EndsHeard::Ended(ids) => ended.extend(ids),
             }
         }
-        let looked = self.hub.looked();
-        let watched: HashSet<JobId> = looked.jobs.iter().copied().collect();
+        let clients = self.hub.wanted();
+        let watched: HashSet<JobId> = clients.jobs.iter().copied().collect();
         let (wanted, mut others): (Vec<JobId>, Vec<JobId>) = ended.into_iter().partition(|id| watched.contains(id));
-        if !looked.has_queues() {
+        if !clients.has_queues() {
             others.clear();
         }
         if others.len() > self.ends_left {
@@ -180,13 +180,13 @@ impl Attendant {
         }
     }
 
-    async fn look(&mut self, looked: &Wanted) {
+    async fn look(&mut self, wanted: &Wanted) {
         self.ends_left = ENDS_MAX;
-        let watched: HashSet<JobId> = looked.jobs.iter().copied().collect();
+        let watched: HashSet<JobId> = wanted.jobs.iter().copied().collect();
         self.jobs.retain(|id, _| watched.contains(id));
-        self.tell(&looked.jobs, &watched).await;
-        if looked.has_queues() {
-            self.look_at_heads(looked).await;
+        self.tell(&wanted.jobs, &watched).await;
+        if wanted.has_queues() {
+            self.look_at_heads(wanted).await;
         } else {
             self.heads.clear();
         }
@@ -200,11 +200,11 @@ impl Attendant {
         self.hub.ring.push(events);
     }
 
-    async fn look_at_heads(&mut self, looked: &Wanted) {
+    async fn look_at_heads(&mut self, wanted: &Wanted) {
         let Some(handoff) = self.api.handoff() else { return };
         let seen = async {
-            let mut queues: BTreeSet<QueueName> = looked.queues.iter().cloned().collect();
-            if looked.all_queues {
+            let mut queues: BTreeSet<QueueName> = wanted.queues.iter().cloned().collect();
+            if wanted.all_queues {
                 queues.extend(handoff.noted_queues().await?.into_iter().take(QUEUES_MAX));
             }
             let queues: Vec<QueueName> = queues.into_iter().collect();

@@ -72,7 +72,7 @@ impl Hub {
     }
 
     /// The queues and jobs that clients watch now.
-    pub(super) fn looked(&self) -> Wanted {
+    pub(super) fn wanted(&self) -> Wanted {
         let all = self.watched();
         Wanted {
             jobs: all.jobs.keys().copied().collect(),

@@ -1,5 +1,5 @@
--- may_begin: the jobs in the line whose own fields allow them to begin now. The job has not expired, and, if only one job with
--- its unique key may run, no other job with this key has begun.
+-- may_begin: the jobs in the line whose own fields allow them to begin now. Neither its expiry nor the end of its
+-- time for retries has passed, and, if only one job with its unique key may run, no other job with this key has begun.
 --
 -- From:       rows of leasehold.job, as `j`.
 -- Race:       a job with the same key can be enqueued only after the claim of the other job has committed, because the claim moves
