@@ -72,7 +72,12 @@ async fn a_refusal_is_one_warning_and_the_step_goes_on_when_it_ends() {
         scene.server.set(Mode::Refuses(status, None));
         let reaper = scene.reaper("reaper").await;
         until_failed(&reaper, 3).await;
-        let warnings = log.lines_with("the step pods fails");
+        // A failure is in the log only if both stores have answered before: on a slow machine not in the first ticks.
+        let warnings = eventually("the failure is in the log", SOON, async || {
+            let warnings = log.lines_with("the step pods fails");
+            if warnings.is_empty() { Err(reaper.pods()) } else { Ok(warnings) }
+        })
+        .await;
         assert!(warnings.len() == 1 && warnings[0].contains(told), "one warning for {:?}: {warnings:?}", reaper.pods());
         assert!(reaper.of("head").runs > 0 && reaper.of("head").errors == 0, "the others continue");
 
