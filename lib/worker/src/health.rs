@@ -25,7 +25,7 @@ use tokio::{sync::Notify, time::Instant};
 const STEADY: Duration = Duration::from_secs(5);
 /// The same after a call that did not get a lock in time. Such a call fails only after `database.lock_timeout_ms` (5 s unless it is
 /// set), and other calls succeed meanwhile.
-const STEADY_AFTER_LOCK: Duration = Duration::from_secs(20);
+const STEADY_AFTER_LOCK: Duration = Duration::from_secs(8);
 
 /// The state of one of the two stores, as this worker knows it.
 #[derive(Debug)]
@@ -244,8 +244,8 @@ mod tests {
         for s in (10..60).step_by(5) {
             assert_eq!((logged.answered(at(s - 1)), logged.failed(at(s), Class::Locked)), (None, None));
         }
-        assert_eq!(logged.answered(at(70)), None, "not steady yet");
-        assert_eq!(logged.answered(at(75)), Some(LogLine::Unlocked));
+        assert_eq!(logged.answered(at(62)), None, "not steady yet");
+        assert_eq!(logged.answered(at(63)), Some(LogLine::Unlocked));
         assert_eq!(logged.failed(at(200), Class::Transient), Some(LogLine::Unavailable));
         assert_eq!(logged.answered(at(300)), Some(LogLine::AvailableAgain));
     }
