@@ -5,20 +5,19 @@ use crate::{
     scene::{EVERY, Running, SOON, Scene},
 };
 use leasehold_tests::eventually;
-use std::{
-    io,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
-use tracing_subscriber::fmt::MakeWriter;
+use std::{cell::RefCell, io, sync::Once, time::Duration};
 
-/// What was logged. The tests run in one thread, so they see what all tasks log.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+thread_local! {
+    static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What this test has logged. Each test runs in one thread, so it sees what all its tasks log, and nothing of other tests.
+#[derive(Clone, Copy)]
+struct Log;
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("the log").extend_from_slice(bytes);
+        LOGGED.with_borrow_mut(|log| log.extend_from_slice(bytes));
         Ok(bytes.len())
     }
 
@@ -27,25 +26,22 @@ impl io::Write for Log {
     }
 }
 
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 impl Log {
-    fn lines_with(&self, what: &str) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().expect("the log").clone()).expect("UTF-8");
+    /// Starts an empty log.
+    ///
+    /// The subscriber is the one of the whole process. A subscriber of one thread would miss lines: if a test without one is the first
+    /// to reach a place that logs, `tracing` may note for all threads that nobody wants the lines of that place.
+    fn start() -> Self {
+        static SUBSCRIBER: Once = Once::new();
+        SUBSCRIBER.call_once(|| tracing_subscriber::fmt().with_writer(|| Log).with_ansi(false).init());
+        LOGGED.with_borrow_mut(Vec::clear);
+        Self
+    }
+
+    fn lines_with(self, what: &str) -> Vec<String> {
+        let text = LOGGED.with_borrow(|log| String::from_utf8(log.clone()).expect("UTF-8"));
         text.lines().filter(|line| line.contains(what)).map(str::to_owned).collect()
     }
-}
-
-fn logged() -> (Log, tracing::subscriber::DefaultGuard) {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
-    (log, tracing::subscriber::set_default(subscriber))
 }
 
 /// A pod whose worker is busy.
@@ -66,7 +62,7 @@ async fn until_failed(reaper: &Running, times: u64) {
 #[tokio::test]
 async fn a_refusal_is_one_warning_and_the_step_goes_on_when_it_ends() {
     for (status, told) in [(403, "status 403: pods is forbidden"), (500, "status 500"), (410, "status 410")] {
-        let (log, _guard) = logged();
+        let log = Log::start();
         let scene = Scene::start().await;
         one_busy_pod(&scene).await;
         scene.server.set(Mode::Refuses(status, None));
@@ -129,7 +125,7 @@ async fn a_server_that_hangs_or_is_away_delays_no_other_step() {
     let scene = Scene::start().await;
     one_busy_pod(&scene).await;
     scene.server.set(Mode::Hangs);
-    let (log, _guard) = logged();
+    let log = Log::start();
     let reaper = scene.reaper("reaper").await;
     eventually("the request is sent", SOON, async || {
         let sent = scene.server.seen().len();
@@ -176,7 +172,7 @@ async fn a_new_token_is_used_at_once_and_an_old_one_is_refused() {
 
 #[tokio::test]
 async fn a_server_of_another_authority_gets_no_token() {
-    let (log, _guard) = logged();
+    let log = Log::start();
     let scene = Scene::start().await;
     let other = Scene::start().await;
     one_busy_pod(&scene).await;
