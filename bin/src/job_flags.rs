@@ -40,10 +40,10 @@ pub(crate) struct JobFlags {
     /// The batch: a group of jobs by name, see `leasehold batch`
     #[arg(long, value_name = "NAME")]
     pub(crate) batch: Option<String>,
-    /// The key whose share of the queue is used, such as a tenant: see `leasehold queue weight`
+    /// The key that shares the queue fairly with other keys, such as a tenant: see `leasehold queue weight`
     #[arg(long, value_name = "KEY")]
     pub(crate) fair_key: Option<String>,
-    /// Tell this webhook of the end of the job, whatever queues and kinds it asks for: see `leasehold webhook`
+    /// Also notify this webhook when the job ends, even if its filter does not match: see `leasehold webhook`
     #[arg(long, value_name = "ID")]
     pub(crate) webhook: Option<String>,
     /// The trace that the job belongs to, as W3C Trace Context 00; its run gets it

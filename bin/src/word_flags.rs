@@ -18,7 +18,7 @@ pub(crate) struct WordFlags {
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = times::duration)]
     retry_cap: Option<Duration>,
     /// Begin no attempt later than this, such as 2d, counted from the start of the first attempt that was spent; the job is
-    /// then dead, whatever attempts are left
+    /// then dead, even if it has attempts left
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = times::duration)]
     retry_for: Option<Duration>,
     /// Cancel the job if it has not begun within this time, such as 10m
@@ -37,13 +37,13 @@ pub(crate) struct WordFlags {
     /// Hold the unique key for this time at least, such as 1h, also when the job has finished
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = times::duration)]
     unique_for: Option<Duration>,
-    /// Make the unique key of the kind and these fields of the payload, separated by commas
+    /// Make the unique key from the kind and these fields of the payload, separated by commas
     #[arg(long, value_name = "FIELDS", value_delimiter = ',', conflicts_with = "unique_payload")]
     unique_fields: Vec<String>,
-    /// Make the unique key of the kind and the whole payload
+    /// Make the unique key from the kind and the whole payload
     #[arg(long)]
     unique_payload: bool,
-    /// Let replacements put off the waiting job for this time at most, such as 5m, counted from its first enqueue
+    /// The longest time for which replacements can delay the waiting job, such as 5m, counted from its first enqueue
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = times::duration)]
     unique_longest_wait: Option<Duration>,
 }

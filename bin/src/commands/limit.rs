@@ -11,21 +11,21 @@ use leasehold::{KeyLimit, LimitRecord};
 use serde_json::json;
 use std::process::ExitCode;
 
-/// Limit how many jobs of a key run at once, and how many start in a time, over the whole fleet
+/// Limit how many jobs of a key run at the same time, and how many start per second, in the whole fleet
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  # at most 10 jobs with --limit-key cluster-a run at once
+  # at most 10 jobs with --limit-key cluster-a run at the same time
   leasehold limit set cluster-a --running 10
   # 10 starts a second, at most 20 at one moment
   leasehold limit set mail --rate 10/s --burst 20
-  # each key that begins so has a limit of its own
+  # each key that begins with tenant- has its own limit
   leasehold limit set 'tenant-*' --running 2
   leasehold limit list
   leasehold limit show cluster-a
   leasehold limit remove cluster-a
 
-A limit is changed at once. Runs go on when a limit is lowered; new ones start when fewer run than \
-are allowed.")]
+A change of a limit takes effect immediately. Runs continue when a limit is lowered; new runs start when \
+fewer run than the limit allows.")]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -35,7 +35,7 @@ pub(crate) struct Args {
 enum Action {
     /// Set the limit of a key; an earlier limit of the key is replaced
     Set {
-        /// The key, or a pattern that ends in *: each key that begins so has a limit of its own
+        /// The key, or a pattern that ends in *. Each key that matches the pattern has its own limit
         key: String,
         /// The most jobs that run at the same time
         #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = numbers::within::<i32>(0..=1_000_000))]

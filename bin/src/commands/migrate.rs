@@ -16,12 +16,12 @@ use std::{process::ExitCode, time::Duration};
 /// builds indexes concurrently. If it is interrupted, the next call continues.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  # applies what is missing; safe to run again, and by many at once
+  # applies what is missing; can be repeated, also by several at a time
   leasehold migrate
   leasehold migrate --within 1h
   # what is applied and what is not
   leasehold migrate status
-  # the statements, for those who run migrations by other means
+  # the statements, for people who run migrations with another tool
   leasehold migrate sql
   # prints statements that create roles, each with only the rights it needs
   leasehold migrate roles")]

@@ -11,7 +11,7 @@ use std::{net::SocketAddr, process::ExitCode};
 
 /// Run a reaper: repair what crashed processes left behind, and keep the head of each line filled
 ///
-/// One running reaper is enough. If more reapers run, the others continue at once when one dies.
+/// One running reaper is enough. If more reapers run and one dies, the others continue its work immediately.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold reaper              # until TERM or Ctrl-C

@@ -37,7 +37,7 @@ pub(crate) struct Args {
   leasehold top       # every second, in place; Ctrl-C stops it
   leasehold top 5s")]
 pub(crate) struct TopArgs {
-    /// The time between two looks
+    /// The time between two updates
     #[arg(value_name = "INTERVAL", default_value = "1s", value_parser = times::interval)]
     interval: Duration,
 }

@@ -41,7 +41,7 @@ Scopes:
                            workers and statistics
   admin                    everything
 
-QUEUE may end in *: all queues whose names begin so.")]
+QUEUE may end in *: all queues whose names begin with the text before it.")]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -51,7 +51,7 @@ pub(crate) struct Args {
 enum Action {
     /// Make a token and print it. It cannot be shown again
     Create {
-        /// A name for people, such as that of the program that uses the token
+        /// A name for people, such as the name of the program that uses the token
         #[arg(long, value_parser = name)]
         name: String,
         /// What the token may do (repeatable)
@@ -72,10 +72,10 @@ enum Action {
     Rotate {
         /// The id of the token
         id: String,
-        /// For how long the earlier secret stays valid. An even older one ends at once
+        /// For how long the current secret stays valid. An older secret becomes invalid immediately
         #[arg(long, value_name = "TIME", default_value = "24h", value_parser = times::duration)]
         overlap: Duration,
-        /// For how long the token is valid from now on [default: its end stays]
+        /// For how long the token is valid, counted from now [default: its end does not change]
         #[arg(long, value_name = "TIME", value_parser = validity)]
         expires_in: Option<Duration>,
     },

@@ -23,10 +23,10 @@ succeeded; 75: run again later without spending an attempt; 65: can never succee
 any other: failed, retried with backoff.
 
 File descriptor 3 takes lines of JSON: {\"progress\": 0.4, \"note\": \"…\"} at any time, and \
-{\"enqueue\": {…}}, with the words of a line of `leasehold enqueue --stdin`: the job is made \
+{\"enqueue\": {…}}, with the fields of a line of `leasehold enqueue --stdin`: the job is made \
 together with the success of the command, or not at all.")]
 pub(crate) struct Args {
-    /// A queue to serve, and how many of its jobs run at once [default slots: one per CPU] (repeatable)
+    /// A queue to serve, and how many of its jobs run at the same time [default slots: one per CPU] (repeatable)
     #[arg(long = "queue", value_name = "NAME[=SLOTS]", required = true, value_parser = queue_and_slots)]
     queues: Vec<(QueueName, Option<u32>)>,
     /// The command for jobs of a kind, or of every other kind with `*=…` (repeatable)

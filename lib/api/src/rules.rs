@@ -22,7 +22,7 @@ use uuid::Uuid;
 const TICKS_SHOWN: usize = 5;
 const LIMIT_MAX: u64 = 1_000_000;
 
-/// The limit of a key, or of each key that begins like a pattern, which ends in `*`.
+/// The limit of a key, or of each key that matches a pattern. A pattern ends in `*`.
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "this struct describes the body; the fields are read one by one")]
 pub(crate) struct NewLimit {
@@ -77,7 +77,7 @@ pub(crate) struct NewScheduleWords {
     every: Option<String>,
     /// `skip`, `one` or `all:N`.
     missed: Option<String>,
-    /// The words of the job, without `id`, `delay`, `run_at`, `expires_at` and `depends_on`.
+    /// The fields of the job, without `id`, `delay`, `run_at`, `expires_at` and `depends_on`.
     job: NewJobWords,
 }
 
@@ -244,7 +244,7 @@ pub(crate) async fn schedule(State(api): State<Api>, Segment(name): Segment<Sche
     shown(&api, &name).await
 }
 
-/// Make a schedule, or change the schedule of this name at once
+/// Make a schedule, or change the schedule that has this name. A change takes effect immediately
 #[utoipa::path(put, path = "/v1/schedules/{name}", tag = "queues", operation_id = "set_schedule",
     params(("name" = String, Path)), request_body = NewScheduleWords,
     responses((status = 200, description = "The schedule", body = ScheduleView),
@@ -267,7 +267,7 @@ pub(crate) async fn set_schedule(
             }
         },
         None => {
-            fields.refuse("job", DetailCode::Required, "is required; it must be an object with the words of a job");
+            fields.refuse("job", DetailCode::Required, "is required; it must be an object with the fields of a job");
             None
         }
     };

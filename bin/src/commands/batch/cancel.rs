@@ -10,7 +10,7 @@ use leasehold::CancelledBatch;
 use serde_json::json;
 use std::process::ExitCode;
 
-/// Cancel all live jobs of a batch: waiting jobs at once, running jobs when their workers have stopped them
+/// Cancel all live jobs of a batch: waiting jobs immediately, running jobs when their workers have stopped them
 ///
 /// Exit 1 if open transactions of other sessions hold some of the jobs. These stay as they are; all others are cancelled.
 #[derive(Debug, clap::Args)]

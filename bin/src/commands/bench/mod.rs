@@ -47,7 +47,7 @@ pub(crate) struct Args {
     /// The number of jobs
     #[arg(long, env = "N", default_value_t = 20_000, value_parser = numbers::within::<u64>(1..=100_000_000))]
     n: u64,
-    /// For flow: run for this long, whatever N is, with at most 10,000 jobs waiting; the JSON line shows the rates of
+    /// For flow: run for this long instead of for N jobs, with at most 10,000 jobs waiting; the JSON line shows the rates of
     /// ten parts of this time
     #[arg(long, value_parser = numbers::within::<u64>(1..=86_400))]
     seconds: Option<u64>,

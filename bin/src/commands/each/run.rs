@@ -47,7 +47,7 @@ pub(crate) struct Args {
     /// The name of the batch [default: a new name, which is printed if you need it to continue]
     #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     batch: Option<String>,
-    /// Also run up to this many jobs at once in this process
+    /// Also run jobs in this process, up to this many at the same time
     #[arg(long, value_name = "N", value_parser = numbers::within::<u32>(1..=10_000))]
     jobs: Option<u32>,
     #[command(flatten)]

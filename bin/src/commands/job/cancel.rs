@@ -12,8 +12,8 @@ use std::process::ExitCode;
 
 /// Cancel jobs
 ///
-/// A waiting job is cancelled at once. A running job is told to stop, and is cancelled when it has stopped. Exit 1 if no job has
-/// one of the ids, or if one of the jobs had already finished. With a filter, the jobs that were enqueued before the start of the
+/// A waiting job is cancelled immediately. A running job is told to stop, and is cancelled when it has stopped. Exit 1 if one of
+/// the ids is unknown, or if one of the jobs had already finished. With a filter, the jobs that were enqueued before the start of the
 /// command are cancelled in short transactions.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:

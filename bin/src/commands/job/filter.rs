@@ -28,7 +28,7 @@ pub(crate) struct FilterArgs {
     /// Change nothing; print how many jobs would be changed
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask for confirmation; needed for a filter where nobody can be asked
+    /// Do not ask for confirmation. Required with a filter if standard input is not a terminal
     #[arg(long)]
     yes: bool,
 }

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 /// Move waiting jobs to another queue
 ///
-/// Each job keeps its priority and the time for which it has waited. Exit 1 if no job has one of the ids, or if one of the jobs
+/// Each job keeps its priority and the time for which it has waited. Exit 1 if one of the ids is unknown, or if one of the jobs
 /// is running or has finished.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:

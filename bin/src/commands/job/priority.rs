@@ -11,8 +11,8 @@ use std::process::ExitCode;
 
 /// Change the priority of waiting jobs
 ///
-/// Each job goes to the position in the line of its queue that belongs to the new priority. Exit 1 if no job has one of the
-/// ids, or if one of the jobs is running or has finished.
+/// Each job goes to the position in the line of its queue that belongs to the new priority. Exit 1 if one of the ids is
+/// unknown, or if one of the jobs is running or has finished.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold job priority 0198c5a4-… 50

@@ -11,10 +11,10 @@ use leasehold::{BulkAction, JobId};
 use serde_json::json;
 use std::process::ExitCode;
 
-/// Put finished jobs back into the line with all their attempts; put scheduled jobs into the line at once
+/// Put finished jobs back into the line with all their attempts, and let scheduled jobs start now
 ///
-/// Exit 1 if no job has one of the ids, or if one of the jobs is already waiting or running. A filter chooses dead jobs, unless
-/// --state names cancelled or scheduled; jobs whose unique key a live job has stay as they are, and the command exits with 1.
+/// Exit 1 if one of the ids is unknown, or if one of the jobs is already waiting or running. A filter chooses dead jobs, unless
+/// --state names cancelled or scheduled. A job stays as it is if a live job has the same unique key; then the exit code is 1 too.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold job retry 0198c5a4-…
@@ -27,7 +27,7 @@ pub(crate) struct Args {
     ids: Vec<JobId>,
     #[command(flatten)]
     filter: FilterArgs,
-    /// With a filter: put back at most so many jobs in a time, such as 10/s, 100/m or 5000/h
+    /// With a filter: put back at most this many jobs per second, minute or hour, such as 10/s, 100/m or 5000/h
     #[arg(long)]
     rate: Option<Rate>,
 }

@@ -17,23 +17,23 @@ use std::time::Duration;
 pub(crate) struct Args {
     /// The name of the queue
     queue: QueueName,
-    /// The waiting time that one point of priority is worth, such as 1h, the default; 0s: none; or strict: a higher priority
-    /// always comes first. Waiting jobs are moved. If the command is stopped, and for jobs that other transactions have locked
-    /// or not committed yet, a reaper moves the rest
+    /// How much waiting time one point of priority is worth, such as 30m [default: 1h]. With 0s, priorities have no effect; with
+    /// strict, a higher priority always comes first. Waiting jobs are moved. If the command is stopped, a reaper moves the rest;
+    /// so it does with jobs that other transactions have locked or not committed yet
     #[arg(long, value_name = "TIME|strict", allow_hyphen_values = true, value_parser = priority_step)]
     priority_step: Option<Duration>,
-    /// The queue that gets a job for each job that dies in this one; or none. A dead letter that dies makes no other one
+    /// The dead-letter queue: it gets a job for each job that dies in this queue. Or none. A dead letter that dies makes no other one
     #[arg(long, value_name = "QUEUE|none", value_parser = queue_or_none)]
     dead_letter: Option<QueueOrNone>,
-    /// For how many days finished jobs are kept; or default: as the setting history.keep_days says
+    /// For how many days finished jobs are kept. With default, the setting history.keep_days says so
     #[arg(long, value_name = "N|default", value_parser = days_or_default)]
     keep_days: Option<DaysOrDefault>,
-    /// Whether the jobs that have fair keys share the queue, which is the default; off: their keys are only labels. Waiting jobs are
-    /// moved. If the command is stopped, a reaper moves the rest
+    /// Whether fair keys share the queue fairly [default: on]. With off, fair keys are only labels. Waiting jobs are moved. If the
+    /// command is stopped, a reaper moves the rest
     #[arg(long, value_name = "on|off", value_parser = on_or_off)]
     fair: Option<bool>,
-    /// Whether payloads must be encrypted, and results are (see the setting encryption.keys). Jobs that wait, and schedules, stay as
-    /// they are
+    /// Whether payloads must be encrypted. Results are then encrypted too (see the setting encryption.keys). Waiting jobs and
+    /// schedules stay as they are
     #[arg(long, value_name = "on|off", value_parser = on_or_off)]
     encrypted: Option<bool>,
 }

@@ -4,7 +4,7 @@ use crate::{context::Context, failure::Failure, output};
 use leasehold::QueueName;
 use serde_json::json;
 
-/// Set how much of a queue a fair key gets, compared with the other keys. The waiting jobs follow at once
+/// Set how much of a queue a fair key gets, compared with the other keys. Jobs that already wait follow immediately
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The name of the queue

@@ -13,7 +13,7 @@ use leasehold_core::{MAX_ATTEMPTS_MAX, PRIORITY_MAX, PRIORITY_MIN};
 use serde_json::json;
 use std::{process::ExitCode, time::Duration};
 
-/// Make a schedule, or change the schedule of this name at once
+/// Make a schedule, or change the schedule that has this name. A change takes effect immediately
 ///
 /// Each tick enqueues a new job. A paused schedule stays paused. If the cron expression, the zone or the interval stays the
 /// same, the next tick stays too.
@@ -66,10 +66,10 @@ pub(crate) struct Args {
     /// The batch: a group of jobs by name, see `leasehold batch`
     #[arg(long, value_name = "NAME")]
     batch: Option<String>,
-    /// The key whose share of the queue is used, such as a tenant: see `leasehold queue weight`
+    /// The key that shares the queue fairly with other keys, such as a tenant: see `leasehold queue weight`
     #[arg(long, value_name = "KEY")]
     fair_key: Option<String>,
-    /// Tell this webhook of the end of the job, whatever queues and kinds it asks for: see `leasehold webhook`
+    /// Also notify this webhook when the job ends, even if its filter does not match: see `leasehold webhook`
     #[arg(long, value_name = "ID")]
     webhook: Option<String>,
     /// How many attempts a job may spend

@@ -52,7 +52,7 @@ pub(crate) struct Args {
     /// The kind: which handler runs the job
     #[arg(long)]
     kind: Kind,
-    /// Take only files with such a name: * is any text, ? is any one byte; hidden files only if the pattern begins with a dot
+    /// Take only files whose name matches: * is any text, ? is any one byte. Hidden files match only if the pattern begins with a dot
     #[arg(long, default_value = "*")]
     pattern: Pattern,
     /// For how long a file must stay the same before it is taken

@@ -25,15 +25,15 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Tells nginx to pass events on without buffering.
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// Hear what changes, as Server-Sent Events
+/// Follow changes, as Server-Sent Events
 ///
-/// `job`: a job has ended, or, of the job in `job`, anything has changed. `queue`: something in the queue has changed, at most once a second.
-/// `resync`: events were lost, so ask again for everything. Events are hints: ask for what they name. Each has an id; with the header
-/// `Last-Event-ID` the stream goes on behind this event.
+/// `job`: a job has ended; for the job in the parameter `job`: anything has changed. `queue`: something in the queue has changed, at most once a second.
+/// `resync`: events were lost, so read everything again. An event is a hint: read what it names. Each event has an id. With the header
+/// `Last-Event-ID` the stream continues after this event.
 #[utoipa::path(get, path = "/v1/events", tag = "jobs", operation_id = "events",
     params(("queue" = Option<String>, Query, description = "Only of this queue"),
            ("job" = Option<uuid::Uuid>, Query, description = "Only of this job; its state is the first event"),
-           ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that the client has got")),
+           ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that the client received")),
     responses((status = 200, description = "Events until the client goes away or the server stops", content_type = "text/event-stream",
                body = String),
               (status = 404, description = "There is no such job", body = ErrorBody),

@@ -117,7 +117,7 @@ pub(crate) async fn wait(
 
 /// Cancel a job
 ///
-/// A job that waits is cancelled at once. The worker of a running job is told to stop, and the answer has the state `running`.
+/// A waiting job is cancelled immediately. The worker of a running job is told to stop, and the answer has the state `running`.
 #[utoipa::path(post, path = "/v1/jobs/{id}/cancel", tag = "jobs", operation_id = "cancel_job", params(("id" = Uuid, Path)),
     responses(
         (status = 200, description = "The job is cancelled, or its worker is told to stop", body = Changed),
@@ -140,7 +140,7 @@ pub(crate) async fn cancel(
     }
 }
 
-/// Put a finished job back into the line, or a scheduled job into the line at once
+/// Put a finished job back into the line, or let a scheduled job start now
 #[utoipa::path(post, path = "/v1/jobs/{id}/retry", tag = "jobs", operation_id = "retry_job", params(("id" = Uuid, Path)),
     responses(
         (status = 200, description = "The job is in the line", body = Changed),

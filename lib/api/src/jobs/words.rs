@@ -38,9 +38,9 @@ pub(crate) struct NewJobWords {
     pub(crate) batch: Option<String>,
     /// The share of the queue that the job counts against, such as a tenant.
     pub(crate) fair_key: Option<String>,
-    /// The id of a webhook that is told of the end of this job, whatever its filter says. It must exist.
+    /// The id of a webhook that is also notified when this job ends, even if its filter does not match. It must exist.
     pub(crate) webhook: Option<String>,
-    /// The trace that the job belongs to, as W3C Trace Context 00. Comes before the header of this name.
+    /// The trace that the job belongs to, as W3C Trace Context 00. It overrides the header `traceparent`.
     pub(crate) traceparent: Option<String>,
     #[schema(minimum = 1, maximum = 10_000, default = 5)]
     pub(crate) max_attempts: Option<i32>,
@@ -100,7 +100,7 @@ pub(crate) struct JobView {
     /// The webhook that the job names. Lists leave it out.
     #[schema(nullable = false)]
     webhook: Option<String>,
-    /// What has happened to the job beside its ordinary way.
+    /// Unusual events in the life of the job, such as lost leases and manual changes.
     trail: Vec<serde_json::Value>,
 }
 

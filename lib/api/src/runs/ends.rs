@@ -37,9 +37,9 @@ pub(crate) struct FailRequest {
     epoch: i32,
     /// What went wrong. The last 8 KiB are kept.
     error: String,
-    /// The job can never succeed: it is dead at once.
+    /// The job can never succeed: it becomes dead without another attempt.
     never: Option<bool>,
-    /// The delay before the next attempt. By default as the job's `retry` says.
+    /// The delay before the next attempt. The default is the delay that the job's `retry` gives.
     #[schema(minimum = 0)]
     delay_ms: Option<u64>,
 }

@@ -150,11 +150,11 @@ pub(crate) async fn snooze(
     end(api, caller, id, fields, Way::Snooze).await
 }
 
-/// End a run: the job goes back into the line at once, and the attempt is not spent
+/// End a run: the job goes back into the line immediately, and the attempt does not count
 #[utoipa::path(post, path = "/v1/jobs/{id}/release", tag = "workers", operation_id = "release", params(("id" = Uuid, Path)),
     request_body = ReleaseRequest,
     responses(
-        (status = 200, description = "The job is in the line, or it is cancelled if somebody wanted that", body = Settled),
+        (status = 200, description = "The job is in the line, or it is cancelled if somebody has asked for that", body = Settled),
         (status = 409, description = "The lease is lost: drop the run", body = ErrorBody),
         (status = 422, description = "A field is not valid", body = ErrorBody),
         (status = "default", description = "Any other error", body = ErrorBody),

@@ -36,7 +36,7 @@ pub(crate) struct NewWebhookWords {
     secret: Option<String>,
 }
 
-/// What to change of a webhook. What is left out stays as it is.
+/// The changes of a webhook. A field that is left out stays as it is.
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "this struct describes the body; the fields are read one by one")]
 pub(crate) struct WebhookChanges {
@@ -45,7 +45,7 @@ pub(crate) struct WebhookChanges {
     /// An empty array: every kind.
     kinds: Option<Vec<String>>,
     states: Option<Vec<String>>,
-    /// `true` also forgets earlier failures.
+    /// `true` also resets the count of failures.
     enabled: Option<bool>,
 }
 
@@ -164,11 +164,11 @@ pub(crate) struct ReplayWords {
     limit: Option<u64>,
 }
 
-/// What is sent again.
+/// The deliveries that are sent again.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ReplayedWords {
     pub(super) replayed: usize,
-    /// There may be more: the value `after` of the next request.
+    /// If there may be more deliveries: the value of `after` for the next request.
     pub(super) next: Option<String>,
 }
 
