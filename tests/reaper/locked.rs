@@ -28,7 +28,7 @@ async fn tick_until(reaper: &mut Reaper, time: Instant) {
     }
 }
 
-/// The heartbeats of these tests are 83 ms apart: a twelfth of `QUIET`.
+/// The heartbeats of these tests are 250 ms apart: a twelfth of `QUIET`.
 #[tokio::test]
 async fn after_a_lock_the_worker_has_two_heartbeats_to_renew_the_lease() {
     let (world, mut reaper, job, mut other) = start(Duration::from_millis(100)).await;
@@ -154,10 +154,10 @@ async fn a_lock_on_the_whole_table_expires_nothing() {
     let watch = tokio::sync::Mutex::new(PgConnection::connect(&world.stores.database.url).await.expect("PostgreSQL"));
     let unlocked = std::cell::Cell::new(None);
     let unlock = async {
-        // The statement of the reaper has waited for longer than a lease.
+        // The statement of the reaper has waited for more than a third of a lease, and for longer than the lease of the job.
         eventually("the reaper waits", SOON, async || {
             let waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '-- %'
-                         AND query_start < clock_timestamp() - interval '700 milliseconds'";
+                         AND query_start < clock_timestamp() - interval '1200 milliseconds'";
             let waiting = watch.lock().await.fetch_optional(waits).await.expect("a look");
             if waiting.is_some() { Ok(()) } else { Err(()) }
         })

@@ -15,7 +15,8 @@ pub(crate) const LEASE: Duration = Duration::from_secs(600);
 /// The bound of a head. It is small, so that a short line is longer than its head.
 pub(crate) const HEAD_MAX: u32 = 64;
 /// The lease of the reapers in these tests: for this time after an outage of PostgreSQL they expire nothing.
-pub(crate) const QUIET: Duration = Duration::from_secs(1);
+/// Half of it is longer than any pause between two ticks on a slow machine: a reaper that has not looked for half a lease waits too.
+pub(crate) const QUIET: Duration = Duration::from_secs(3);
 /// The time limit of a wait.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 

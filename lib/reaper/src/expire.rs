@@ -23,16 +23,17 @@ use leasehold_ports::{Expired, Expiry, Hint};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// A statement that finds nothing to expire takes a few milliseconds. A statement that takes this long has waited for a lock.
-const HELD_UP: Duration = Duration::from_millis(500);
+/// A statement that finds nothing to expire takes a few milliseconds. A statement that takes this long has probably waited for a lock.
+const WAITED: Duration = Duration::from_millis(500);
 /// Timeout of the statement that records that leases may expire. Only a lock on its row makes it slow.
 const WATCH_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Whether a lock blocked the read of the leases.
+/// How a read of the leases went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Look {
     Free,
-    HeldUp,
+    /// It waited this long, probably for a lock.
+    Waited(Duration),
 }
 
 /// The step that asks PostgreSQL.
@@ -75,7 +76,7 @@ impl Step for Expire {
                         guard.can_write(now, *expired > 0);
                     }
                 }
-                Ok((Look::HeldUp, _)) => guard.held_up(now),
+                Ok((Look::Waited(time), _)) => guard.waited(now, *time),
                 Err(_) => guard.cannot_write(now),
             }
         }
@@ -103,8 +104,8 @@ impl Expire {
             let spared = self.locked.spared(now, soon);
             let Expiry { expired, locked: seen } =
                 tick.store()?.expire_except(batch_max as i64, scan_start.at, &spared, soon).await?;
-            if expired.is_empty() && now.elapsed() >= HELD_UP {
-                return Ok((Look::HeldUp, all));
+            if expired.is_empty() && now.elapsed() >= WAITED {
+                return Ok((Look::Waited(now.elapsed()), all));
             }
             let is_any_locked = !(seen.is_empty() && spared.is_empty());
             self.locked.see(seen, now);
@@ -134,7 +135,8 @@ impl Expire {
 async fn look(tick: &Tick) -> Result<Look, Error> {
     let (began, scan_start) = (Instant::now(), tick.shared.known().leases.at);
     tick.store()?.expire_except(0, scan_start, &[], Duration::ZERO).await?;
-    Ok(if began.elapsed() >= HELD_UP { Look::HeldUp } else { Look::Free })
+    let took = began.elapsed();
+    Ok(if took >= WAITED { Look::Waited(took) } else { Look::Free })
 }
 
 /// Records in PostgreSQL that leases may expire, for a reaper that starts later.

@@ -5,7 +5,7 @@
 //! started does not know whether there was an outage. It reads in PostgreSQL when a reaper last recorded that leases may
 //! expire. This file owns only the decision. The caller passes the time.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
 /// How many leases may be expired now.
@@ -27,8 +27,10 @@ pub(crate) struct ExpiryGuard {
     said_at: Option<Instant>,
     /// PostgreSQL failed to expire leases, and no write has succeeded since.
     cannot_write: bool,
-    /// When this reaper last read the leases and no lock blocked the read.
+    /// When this reaper last read the leases.
     looked_at: Option<Instant>,
+    /// The reads of the last lease that waited, each with its end and with how long it waited.
+    waits: VecDeque<(Instant, Duration)>,
 }
 
 impl ExpiryGuard {
@@ -41,6 +43,7 @@ impl ExpiryGuard {
             said_at: None,
             cannot_write: false,
             looked_at: None,
+            waits: VecDeque::new(),
         }
     }
 
@@ -49,9 +52,22 @@ impl ExpiryGuard {
         self.away = true;
     }
 
-    /// A lock on the whole table blocked a read of the leases. The lock also blocked workers that wanted to renew their leases.
+    /// Workers could not renew their leases until now.
     pub(crate) fn held_up(&mut self, now: Instant) {
         self.stay_quiet_until(now + self.lease);
+    }
+
+    /// A read of the leases was slow, perhaps because of a lock on the whole table. The lock also blocked workers that wanted to renew
+    /// their leases. A worker tries to renew a lease during the last two thirds of its time, so waits that together took less than
+    /// one third of a lease have let it through. If they counted too, a busy server whose statements are slow once in each lease
+    /// would keep the jobs of dead workers for ever.
+    pub(crate) fn waited(&mut self, now: Instant, waited: Duration) {
+        self.waits.retain(|(at, _)| now.saturating_duration_since(*at) < self.lease);
+        self.waits.push_back((now, waited));
+        self.looked(now);
+        if self.waits.iter().map(|(_, waited)| *waited).sum::<Duration>() >= self.lease / 3 {
+            self.held_up(now);
+        }
     }
 
     /// PostgreSQL answered with an error, because its disk is full, because it is read-only, or for another reason. Workers
@@ -79,7 +95,7 @@ impl ExpiryGuard {
         }
     }
 
-    /// No lock blocked a read of the leases.
+    /// A read of the leases has ended.
     pub(crate) const fn looked(&mut self, now: Instant) {
         self.looked_at = Some(now);
     }
@@ -191,6 +207,20 @@ mod tests {
             !expiry_guard.may_expire(at(start, 79)) && expiry_guard.may_expire(at(start, 80)),
             "the last look was half a lease ago"
         );
+    }
+
+    #[test]
+    fn slow_reads_count_only_if_they_took_a_third_of_a_lease_together() {
+        let (start, mut guard) = (Instant::now(), ExpiryGuard::new(LEASE));
+        guard.seen(start, LONG, JUST_NOW);
+        for seconds in (10..300).step_by(10) {
+            guard.waited(at(start, seconds), Duration::from_secs(2));
+            assert!(guard.may_expire(at(start, seconds)), "after {seconds} s");
+        }
+        for seconds in 300..303 {
+            guard.waited(at(start, seconds), Duration::from_secs(2));
+        }
+        assert!(!guard.may_expire(at(start, 331)) && guard.may_expire(at(start, 332)));
     }
 
     #[test]
