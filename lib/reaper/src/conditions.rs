@@ -84,6 +84,12 @@ impl Conditions {
         }
     }
 
+    /// Whether the condition holds.
+    #[cfg(test)]
+    pub(crate) fn holds(&self, what: Condition) -> bool {
+        self.0.contains_key(&what)
+    }
+
     /// Notes the condition, and writes a log line if it began or ended.
     pub(crate) fn log(&mut self, what: Condition, wrong: Option<&str>) {
         match (self.note(what, wrong), what.texts()) {

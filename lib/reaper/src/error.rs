@@ -25,6 +25,17 @@ pub enum Error {
     TookTooLong(Duration),
 }
 
+impl Error {
+    /// Whether the next run of the step may succeed without an operator.
+    pub(crate) const fn is_transient(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_transient(),
+            Self::StoreAway | Self::HandoffAway | Self::NotSurveyed(_) => true,
+            Self::Pods(_) | Self::TookTooLong(_) => false,
+        }
+    }
+}
+
 impl From<leasehold_line::Error> for Error {
     fn from(error: leasehold_line::Error) -> Self {
         match error {

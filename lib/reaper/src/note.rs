@@ -37,8 +37,13 @@ impl Tick {
         if jobs.is_empty() {
             return Ok(0);
         }
-        if self.quiet || jobs.len() > NOTED_MAX {
-            tracing::info!(kind = %mend.kind, jobs = jobs.len(), done = mend.done, "repaired too many jobs to note each");
+        let unnoted = match (self.quiet, jobs.len() > NOTED_MAX) {
+            (true, _) => Some("repaired after a loss of Redis"),
+            (false, true) => Some("repaired too many jobs to note each"),
+            (false, false) => None,
+        };
+        if let Some(message) = unnoted {
+            tracing::info!(kind = %mend.kind, jobs = jobs.len(), done = mend.done, "{message}");
             return Ok(jobs.len());
         }
         let note = format!("{}: {}, by {}", mend.kind, mend.done, self.by.name);

@@ -16,9 +16,15 @@ use leasehold_core::{JobId, QueueName};
 use leasehold_line::Surveys;
 use leasehold_ports::Expired;
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+use tokio::time::Instant;
+
+/// How long a transient failure of a step must last until the log says so. When a server crashes or restarts, many steps fail once, before the next tick
+/// finds the server unavailable or ready again. Five seconds are several ticks.
+const FAILS_FOR: Duration = Duration::from_secs(5);
 
 /// The part of the memory of a reaper that more than one step uses.
 #[derive(Debug)]
@@ -26,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) watch: Watch,
     expiry_guard: Mutex<ExpiryGuard>,
     conditions: Mutex<Conditions>,
+    /// The steps whose last run failed, each with its first failure since its last success. Both stores have answered since then.
+    failing_since: Mutex<BTreeMap<&'static str, Instant>>,
     /// The survey step writes the surveys. The head step reads them, and takes the names of the lines that changed.
     pub(crate) surveys: tokio::sync::Mutex<Surveys>,
     known: Mutex<Known>,
@@ -101,6 +109,7 @@ impl Shared {
             watch,
             expiry_guard: Mutex::new(expiry_guard),
             conditions: Mutex::default(),
+            failing_since: Mutex::default(),
             surveys: tokio::sync::Mutex::default(),
             known: Mutex::default(),
             due: Mutex::default(),
@@ -118,14 +127,24 @@ impl Shared {
         lock(&self.conditions).log(what, wrong);
     }
 
-    /// Writes a line if the step begins to fail or works again.
-    pub(crate) fn log_step(&self, report: &StepReport, both_stores_answer: bool) {
-        // If a store is unavailable, the log has said so already.
-        if both_stores_answer || report.error.is_none() {
-            self.log(Condition::StepFails(report.step), report.error.as_deref());
-        }
+    /// Writes a line if the step begins to fail or works again. A transient failure must have lasted for a while.
+    pub(crate) fn log_step(&self, report: &StepReport, is_transient: bool, both_stores_answer: bool) {
         let StepReport { step, found, changed, took_ms, .. } = report;
         tracing::trace!(step, found, changed, took_ms, "step");
+        let mut failing_since = lock(&self.failing_since);
+        let Some(error) = report.error.as_deref() else {
+            failing_since.remove(step);
+            return self.log(Condition::StepFails(step), None);
+        };
+        if !both_stores_answer {
+            // The log has said that the store is unavailable.
+            failing_since.remove(step);
+            return;
+        }
+        let since = *failing_since.entry(step).or_insert_with(Instant::now);
+        if !is_transient || since.elapsed() >= FAILS_FOR {
+            self.log(Condition::StepFails(step), Some(error));
+        }
     }
 
     pub(crate) fn known(&self) -> MutexGuard<'_, Known> {
@@ -181,4 +200,45 @@ impl Shared {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic cannot leave a value half written: each value is complete between two statements.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(error: Option<&str>) -> StepReport {
+        StepReport {
+            step: "expire",
+            found: 0,
+            changed: 0,
+            drift: BTreeMap::new(),
+            took_ms: 0.0,
+            error: error.map(str::to_owned),
+        }
+    }
+
+    fn is_news(shared: &Shared) -> bool {
+        lock(&shared.conditions).holds(Condition::StepFails("expire"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_that_fails_once_while_a_server_restarts_is_no_news() {
+        let shared = Shared::new(Watch::new(Duration::from_secs(1)), ExpiryGuard::new(Duration::from_secs(30)));
+        shared.log_step(&report(Some("the connection was closed")), true, true);
+        tokio::time::advance(FAILS_FOR).await;
+        shared.log_step(&report(None), false, true);
+        shared.log_step(&report(Some("the connection was closed")), true, true);
+        // The server was unavailable in the meantime, which the log has said.
+        shared.log_step(&report(Some("PostgreSQL is unavailable")), true, false);
+        tokio::time::advance(FAILS_FOR).await;
+        shared.log_step(&report(Some("the connection was closed")), true, true);
+        assert!(!is_news(&shared));
+        tokio::time::advance(FAILS_FOR).await;
+        shared.log_step(&report(Some("the connection was closed")), true, true);
+        assert!(is_news(&shared));
+        shared.log_step(&report(None), false, true);
+        assert!(!is_news(&shared));
+        shared.log_step(&report(Some("permission denied")), false, true);
+        assert!(is_news(&shared));
+    }
 }

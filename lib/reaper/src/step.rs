@@ -143,15 +143,15 @@ pub(crate) async fn end_all<'a>(slots: impl Iterator<Item = &'a mut Slot>, time:
 }
 
 async fn once(mut step: Box<dyn Step>, tick: Tick) -> Ended {
-    let (name, needs, mut ran) = (step.name(), step.needs(), Ran::Done);
+    let (name, needs, mut ran, mut is_transient) = (step.name(), step.needs(), Ran::Done, false);
     let work = async {
         require(&tick, needs)?;
-        ran = step.run(&tick).await?;
+        ran = step.run(&tick).await.inspect_err(|error| is_transient = error.is_transient())?;
         Ok(())
     };
     let report = measured(&tick.counts, name, work).await;
     if ran != Ran::NotNow || report.error.is_some() {
-        tick.log(&report);
+        tick.log(&report, is_transient);
     }
     let is_told = ran == Ran::Done || report.error.is_some();
     (step, is_told.then_some(report))

@@ -80,7 +80,8 @@ impl Tick {
         self.handoff.as_deref().ok_or(Error::HandoffAway)
     }
 
-    pub(crate) fn log(&self, report: &StepReport) {
-        self.shared.log_step(report, self.store.is_some() && self.handoff.is_some());
+    /// Logs a run of a step. If it failed, `is_transient` says whether its next run may succeed.
+    pub(crate) fn log(&self, report: &StepReport, is_transient: bool) {
+        self.shared.log_step(report, is_transient, self.store.is_some() && self.handoff.is_some());
     }
 }

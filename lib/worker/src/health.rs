@@ -27,6 +27,10 @@ const STEADY: Duration = Duration::from_secs(5);
 /// set), and other calls succeed meanwhile.
 const STEADY_AFTER_LOCK: Duration = Duration::from_secs(8);
 
+/// After an outage, calls that began during the outage may still fail. Failures that follow each other for longer than this are no
+/// such calls.
+const LATE_CALLS: Duration = Duration::from_secs(2);
+
 /// The state of one of the two stores, as this worker knows it.
 #[derive(Debug)]
 pub struct Health {
@@ -49,6 +53,11 @@ enum Logged {
     Unavailable,
     /// Available again, since this time.
     Available(Instant),
+    /// The store was available again, and soon a call failed, at this time. It may have begun before: the log has no news yet.
+    FailedOnce {
+        at: Instant,
+        has_answered: bool,
+    },
     /// The store answers some calls and fails others. Its last failure was at this time.
     KeepsFailing(Instant),
     /// A lock stops calls. It did so last at this time.
@@ -73,9 +82,11 @@ impl Logged {
             _ if class == Class::Locked => (Self::Locked(now), Some(LogLine::Locked)),
             // Calls that wait for the lock use all connections, so other calls fail too, in other ways.
             Self::Locked(locked_at) if now - locked_at < STEADY_AFTER_LOCK => return None,
-            Self::Available(since) if now - since < STEADY => (Self::KeepsFailing(now), Some(LogLine::KeepsFailing)),
+            Self::Available(since) if now - since < STEADY => (Self::FailedOnce { at: now, has_answered: false }, None),
+            Self::FailedOnce { at, .. } if now - at < LATE_CALLS => return None,
+            Self::FailedOnce { has_answered: true, .. } => (Self::KeepsFailing(now), Some(LogLine::KeepsFailing)),
             Self::KeepsFailing(_) => (Self::KeepsFailing(now), None),
-            Self::Nothing | Self::Unavailable | Self::Available(_) | Self::Locked(_) => {
+            Self::Nothing | Self::Unavailable | Self::Available(_) | Self::Locked(_) | Self::FailedOnce { .. } => {
                 (Self::Unavailable, Some(LogLine::Unavailable))
             }
         };
@@ -87,6 +98,11 @@ impl Logged {
     fn answered(&mut self, now: Instant) -> Option<LogLine> {
         let line = match *self {
             Self::Nothing | Self::Available(_) => return None,
+            Self::FailedOnce { at, .. } => {
+                let was_late = now - at >= STEADY;
+                *self = if was_late { Self::Available(at) } else { Self::FailedOnce { at, has_answered: true } };
+                return None;
+            }
             Self::KeepsFailing(failed_at) if now - failed_at < STEADY => return None,
             Self::Locked(locked_at) if now - locked_at < STEADY_AFTER_LOCK => return None,
             Self::Unavailable | Self::KeepsFailing(_) => LogLine::AvailableAgain,
@@ -161,8 +177,10 @@ impl Health {
         let line = {
             let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
             let line = event(&mut logged, Instant::now());
-            self.follows_failures
-                .store(matches!(*logged, Logged::KeepsFailing(_) | Logged::Locked(_)), Ordering::Relaxed);
+            self.follows_failures.store(
+                !matches!(*logged, Logged::Nothing | Logged::Unavailable | Logged::Available(_)),
+                Ordering::Relaxed,
+            );
             line
         };
         let Self { store, meanwhile, .. } = *self;
@@ -225,14 +243,33 @@ mod tests {
         assert_eq!(logged.answered(at(0)), None);
         assert_eq!(logged.failed(at(1), Class::Transient), Some(LogLine::Unavailable));
         assert_eq!(logged.answered(at(200)), Some(LogLine::AvailableAgain));
-        assert_eq!(logged.failed(at(201), Class::Transient), Some(LogLine::KeepsFailing));
-        for ms in (300..20_000).step_by(400) {
-            assert_eq!((logged.answered(at(ms)), logged.failed(at(ms + 1), Class::Transient)), (None, None));
-        }
+        let lines: Vec<_> = (201..20_000)
+            .step_by(400)
+            .flat_map(|ms| [logged.failed(at(ms), Class::Transient), logged.answered(at(ms + 1))])
+            .flatten()
+            .collect();
+        assert_eq!(lines, [LogLine::KeepsFailing]);
         assert_eq!(logged.answered(at(20_500)), None, "not steady yet");
         assert_eq!(logged.answered(at(26_000)), Some(LogLine::AvailableAgain));
         assert_eq!(logged.answered(at(26_001)), None);
         assert_eq!(logged.failed(at(60_000), Class::Transient), Some(LogLine::Unavailable), "a new outage");
+    }
+
+    #[test]
+    fn calls_that_began_before_the_end_of_an_outage_are_no_news() {
+        let (start, mut logged) = (Instant::now(), Logged::default());
+        let at = |ms| start + Duration::from_millis(ms);
+        assert_eq!(logged.failed(at(0), Class::Transient), Some(LogLine::Unavailable));
+        assert_eq!(logged.answered(at(20_000)), Some(LogLine::AvailableAgain));
+        for ms in [20_100, 20_700, 21_900] {
+            assert_eq!((logged.failed(at(ms), Class::Transient), logged.answered(at(ms + 10))), (None, None));
+        }
+        assert_eq!(logged.answered(at(25_200)), None);
+        assert_eq!(logged.failed(at(26_000), Class::Transient), Some(LogLine::Unavailable), "a new outage");
+        assert_eq!(logged.answered(at(27_000)), Some(LogLine::AvailableAgain));
+        // A new outage that begins before the store was steady is told too, two seconds later.
+        let first = (28_000..40_000).step_by(500).find_map(|ms| Some((ms, logged.failed(at(ms), Class::Transient)?)));
+        assert_eq!(first, Some((30_000, LogLine::Unavailable)));
     }
 
     /// Every fifth second a call fails because of the lock; calls that do not need the lock succeed all the time.

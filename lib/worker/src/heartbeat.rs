@@ -11,12 +11,16 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+/// So many heartbeats in a row must find leases blocked until the log says so. After an outage, leases are overdue, and a statement
+/// that was late too may have locked their rows for a moment.
+const LOCKED_BEATS: u32 = 3;
+
 /// Renews leases until `done`.
 pub(crate) async fn beat(state: Arc<WorkerState>, done: CancellationToken) {
     // Four checks in each third of a lease. A lease is renewed after one third. A check alone costs no round trip.
     let period = (state.settings.lease / 12).clamp(Duration::from_millis(10), Duration::from_secs(1));
     let mut ticks = tokio::time::interval(period);
-    let mut locks_told = false;
+    let mut locked_beats = 0;
     // After a freeze, the process makes one missed check, not all of them.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -28,23 +32,30 @@ pub(crate) async fn beat(state: Arc<WorkerState>, done: CancellationToken) {
         state.pulse.beat();
         let due = state.runs.due(Instant::now());
         let (overdue, ()) = tokio::join!(renew_leases(&state, &due.leases), renew_hints(&state, due.hints));
-        tell_of_locks(overdue, &mut locks_told);
+        tell_of_locks(overdue, &mut locked_beats);
     }
 }
 
-/// Logs once when a transaction begins to block the renewal of leases, and once when it no longer does.
-fn tell_of_locks(overdue: Option<usize>, told: &mut bool) {
+/// Logs once when a transaction blocks the renewal of leases, and once when it no longer does. `locked_beats` counts the heartbeats
+/// since the renewal has been blocked.
+fn tell_of_locks(overdue: Option<usize>, locked_beats: &mut u32) {
     match overdue {
-        Some(0) if std::mem::take(told) => tracing::info!("all leases are renewed again"),
-        Some(runs) if runs > 0 && !*told => {
-            *told = true;
-            tracing::warn!(
-                runs,
-                "leases of running jobs cannot be renewed: another transaction has locked their rows or their table; \
-                 trying again at every heartbeat"
-            );
+        Some(0) => {
+            if std::mem::take(locked_beats) >= LOCKED_BEATS {
+                tracing::info!("all leases are renewed again");
+            }
         }
-        _ => {}
+        Some(runs) => {
+            *locked_beats = locked_beats.saturating_add(1);
+            if *locked_beats == LOCKED_BEATS {
+                tracing::warn!(
+                    runs,
+                    "leases of running jobs cannot be renewed: another transaction has locked their rows or their table; \
+                     trying again at every heartbeat"
+                );
+            }
+        }
+        None => {}
     }
 }
 
