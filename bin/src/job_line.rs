@@ -222,8 +222,7 @@ pub(crate) fn from_line(line: &str, flags: &JobFlags) -> Result<NewJob, Failure>
 pub(crate) fn from_node(node: &str, flags: &JobFlags) -> Result<NamedJob, Failure> {
     let mut line = parsed(node)?;
     let (name, after) = (line.name.take().unwrap_or_default(), line.after.take().unwrap_or_default());
-    let job = job_of(line, flags).map_err(|failure| if name.is_empty() { failure } else { failure.of(&name) })?;
-    Ok(NamedJob::new(name, job).after(after))
+    Ok(NamedJob::new(name, job_of(line, flags)?).after(after))
 }
 
 fn parsed(line: &str) -> Result<Line, Failure> {

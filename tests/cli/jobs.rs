@@ -21,6 +21,9 @@ async fn jobs_are_listed_newest_first_in_pages() {
     let table = scene.output(&["job", "list"]);
     assert!(table.starts_with("ID ") && table.lines().count() == 7 && table.contains(&other), "{table}");
     assert_eq!(scene.output(&["job", "list", "--state", "dead"]), "no jobs");
+    assert_eq!(scene.output(&["job", "list", "--queue", "q", "--before", &ids[0]]), "no jobs");
+    let unknown = "01890a5d-ac96-774b-bcce-b302099a8057";
+    scene.run(&["job", "list", "--before", unknown]).refused(1, &format!("no job has the id {unknown}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

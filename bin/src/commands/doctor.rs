@@ -3,7 +3,7 @@
 use crate::{
     context::Context,
     failure::Failure,
-    output::{self, examination},
+    output::{self, examination, progress},
 };
 use leasehold::Store;
 use leasehold_reaper::{examine, repair};
@@ -36,7 +36,11 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Fail
         Ok(repairs) => repairs,
         Err(error) => return Err(blind(store, &error, context).await),
     };
-    let examined = match examine(store, handoff).await {
+    // A million waiting jobs take a minute.
+    let clock = progress::clock("reading both stores");
+    let examined = examine(store, handoff).await;
+    drop(clock);
+    let examined = match examined {
         Ok(examined) => examined,
         Err(error) => return Err(blind(store, &error, context).await),
     };

@@ -198,10 +198,12 @@ impl Problem {
     }
 
     pub(crate) fn of_store(error: &leasehold_store::Error) -> Self {
+        if let Some(said) = error.refused_value() {
+            return Self::refused(said);
+        }
         match error {
             leasehold_store::Error::Invalid(invalid) => Self::of_invalid_job("", invalid),
             leasehold_store::Error::Locked(locked) => Self::new(Code::Locked, locked.to_string()),
-            error if error.refused_value().is_some() => Self::refused(error.refused_value()),
             error if error.may_be_locked() => Self::locked(error),
             error if error.is_transient() => Self::unavailable(error),
             error => Self::internal(error),
@@ -227,12 +229,8 @@ impl Problem {
         Self::new(Code::Internal, "the server could not do this; its log has the reason under the id of this request")
     }
 
-    fn refused(said: Option<String>) -> Self {
-        let said = said.unwrap_or_default();
-        // The name of the function that refused the value means nothing to the client.
-        let without_name = said.strip_prefix("leasehold.").and_then(|said| said.split_once(": "));
-        let message = without_name.map_or(said.as_str(), |(_, message)| message);
-        Self::invalid(vec![Detail::new("", DetailCode::Invalid, message)])
+    fn refused(said: String) -> Self {
+        Self::invalid(vec![Detail::new("", DetailCode::Invalid, said)])
     }
 
     /// The text names the session, if PostgreSQL says which one it is.
@@ -244,7 +242,7 @@ impl Problem {
 
     fn of_store_error(error: &StoreError) -> Self {
         if let Some(said) = error.refused_value() {
-            return Self::refused(Some(said));
+            return Self::refused(said);
         }
         if error.may_be_locked() {
             return Self::locked(error);

@@ -247,7 +247,7 @@ impl Error {
         let sqlx::Error::Database(error) = source else { return None };
         // A parent that does not exist, or a value that no check of this program knows.
         let is_refused = error.code().is_some_and(|code| code == "23503" || code == "P0002" || code.starts_with("22"));
-        is_refused.then(|| error.message().to_owned())
+        is_refused.then(|| without_function(error.message()).to_owned())
     }
 
     /// Whether a queue takes encrypted payloads only, and a payload was not encrypted.
@@ -391,6 +391,15 @@ pub(crate) fn leaves_connection_fit(error: &sqlx::Error) -> bool {
     is_of_the_statement && code != "42P05" && !ends_the_connection
 }
 
+/// The message without the name of our SQL function that raised it, such as `leasehold.enqueue: `. The name helps those who call the
+/// function in SQL; the callers of this crate have called something else.
+fn without_function(message: &str) -> &str {
+    let Some((name, said)) = message.split_once(": ") else { return message };
+    let function = name.strip_prefix("leasehold.").unwrap_or_default();
+    let is_function = !function.is_empty() && function.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    if is_function { said } else { message }
+}
+
 /// An error of the driver in one line, with the words of the server if there are any.
 pub(crate) struct Cause<'a>(pub(crate) &'a sqlx::Error);
 
@@ -400,7 +409,7 @@ impl fmt::Display for Cause<'_> {
             sqlx::Error::Database(error) if error.code().as_deref() == Some("25006") => {
                 write!(f, "PostgreSQL takes no writes ({}): {}", WHY_READ_ONLY, error.message())
             }
-            sqlx::Error::Database(error) => f.write_str(error.message()),
+            sqlx::Error::Database(error) => f.write_str(without_function(error.message())),
             sqlx::Error::Io(error) => error.fmt(f),
             sqlx::Error::PoolTimedOut => f.write_str("no connection to PostgreSQL was available in time"),
             other => other.fmt(f),
@@ -421,5 +430,15 @@ mod tests {
         assert!(garbled.is_transient() && !garbled.is_refusal());
         assert!(!Error::SchemaMissing.is_transient() && Error::SchemaMissing.is_refusal());
         assert!(!Error::sql("reading a job")(sqlx::Error::RowNotFound).is_transient());
+    }
+
+    #[test]
+    fn the_name_of_a_function_of_ours_is_left_out() {
+        assert_eq!(without_function("leasehold.enqueue_graph: job 2 has a cycle: b"), "job 2 has a cycle: b");
+        for said in
+            ["permission denied for table job", "a: b", "relation leasehold.job: locked", "leasehold.Job: locked"]
+        {
+            assert_eq!(without_function(said), said);
+        }
     }
 }

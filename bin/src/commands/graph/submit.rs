@@ -55,7 +55,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Fail
     })?;
     let flags = job_flags::defaults(&args.queue);
     let nodes = file.jobs.iter().enumerate().map(|(nth, node)| {
-        job_line::from_node(node.get(), &flags).map_err(|failure| failure.of(&format!("job {}", nth + 1)))
+        job_line::from_node(node.get(), &flags).map_err(|failure| failure.of(&which(nth, node.get())))
     });
     let graph: Vec<NamedJob> = nodes.collect::<Result<_, _>>()?;
     let names: Vec<String> = graph.iter().map(|node| node.name.clone()).collect();
@@ -75,6 +75,18 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Fail
         output::text(&lines.collect::<String>())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Names a job of the graph in an error: its position, and its name if it can be read.
+fn which(nth: usize, node: &str) -> String {
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+    }
+    match serde_json::from_str::<Named>(node) {
+        Ok(Named { name }) if !name.is_empty() => format!("job {} ({name})", nth + 1),
+        _ => format!("job {}", nth + 1),
+    }
 }
 
 fn parsed(text: &str) -> Result<GraphFile, String> {

@@ -1,6 +1,6 @@
 //! `leasehold job list`.
 
-use super::filter::states;
+use super::{filter::states, ids::existing};
 use crate::{
     context::Context,
     failure::Failure,
@@ -49,6 +49,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         limit: args.limit,
     };
     let found = store.jobs(&filter).await.map_err(|error| context.store_failure(error))?;
+    if let Some(before) = filter.before
+        && found.is_empty()
+    {
+        existing(&store, before, context).await?;
+    }
     output::either(context.json, &found, || jobs::list(&found))?;
     if let Some(last) = found.last()
         && i64::try_from(found.len()) == Ok(args.limit)
