@@ -56,6 +56,13 @@ fn is_command(pid: i32) -> bool {
     environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(b"LEASEHOLD_RUN="))
 }
 
+/// Whether a signal has stopped this process.
+fn is_stopped(pid: i32) -> bool {
+    // The state follows the name, which is in parentheses and may have spaces.
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+}
+
 impl Fleet {
     /// Starts the fleet in a separate folder and on separate ports, and waits until it is ready.
     pub(crate) fn start(workers: usize, lease_ms: u64) -> Result<Self> {
@@ -152,9 +159,29 @@ impl Fleet {
         }
     }
 
-    /// Waits until more leases than before were lost.
-    pub(crate) fn wait_until_leases_lost_pass(&mut self, before: usize) -> Result<()> {
-        self.until("the killed or frozen worker has lost its leases", |fleet| Ok(fleet.counts()?.leases_lost > before))
+    /// Waits until more leases than before were lost. A frozen worker must stay frozen until then.
+    pub(crate) fn wait_until_leases_lost_pass(&mut self, before: usize, frozen: Option<i32>) -> Result<()> {
+        let waited = self.until("the killed or frozen worker has lost its leases", |fleet| {
+            if let Some(pid) = frozen {
+                ensure!(
+                    is_stopped(pid),
+                    "worker {pid} does not stay frozen: another process has continued or ended it"
+                );
+            }
+            Ok(fleet.counts()?.leases_lost > before)
+        });
+        waited.with_context(|| format!("running jobs: {}", self.running().unwrap_or_else(|error| error.to_string())))
+    }
+
+    /// The running jobs, for the text of an error: worker, seconds until the lease ends, and whether another session has locked the row.
+    fn running(&mut self) -> Result<String> {
+        let running = "SELECT coalesce(string_agg(format('%s of worker %s, lease ends in %s s%s', j.id, j.worker,
+                           round(extract(epoch FROM j.lease_expires_at - clock_timestamp())),
+                           CASE WHEN u.id IS NULL THEN ', its row is locked' END), '; '), 'none')
+                       FROM leasehold.job j
+                       LEFT JOIN (SELECT id FROM leasehold.job WHERE state = 'running' FOR UPDATE SKIP LOCKED) u USING (id)
+                       WHERE j.state = 'running'";
+        Ok(self.runtime.block_on(sqlx::query_scalar(running).fetch_one(&mut self.database))?)
     }
 
     /// Waits until all leases of the killed worker are lost. They do not all end at the same time, and one that ends later must not

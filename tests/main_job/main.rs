@@ -43,12 +43,12 @@ fn run() -> Result<verdict::Verdict> {
     let killed = fleet.kill_a_busy_worker().context("killing a worker")?;
     eprintln!("\nworker {killed} killed (SIGKILL) after a quarter of the work");
     fleet.wait_until_finished(paths.len() / 2, &mut each)?;
-    fleet.wait_until_leases_lost_pass(lost)?;
+    fleet.wait_until_leases_lost_pass(lost, None)?;
     fleet.wait_until_no_run_is_left()?;
     let lost = fleet.counts()?.leases_lost;
     let frozen = fleet.freeze_a_busy_worker().context("freezing a worker")?;
     eprintln!("\nworker {frozen} frozen (SIGSTOP) after half of the work");
-    fleet.wait_until_leases_lost_pass(lost)?;
+    fleet.wait_until_leases_lost_pass(lost, Some(frozen))?;
     fleet.thaw(frozen)?;
     eprintln!("\nworker {frozen} thawed after its leases had run out");
 
