@@ -12,7 +12,7 @@ BENCH := "$${CARGO_TARGET_DIR:-target}/release/bench"
 BENCH_BUILD := $(CARGO) build --release --locked --workspace --bins
 
 .DEFAULT_GOAL := help
-.PHONY: help run test sim chaos chaos-short chaos-soak bench bench-all bench-peers bench-guard scale-sim ci setup toolchain lint fmt deny doc clean test-setup k8s-check k8s-golden image-check observe-check observe-short
+.PHONY: help run test sim chaos chaos-short chaos-soak bench bench-all bench-soak bench-peers bench-guard scale-sim ci setup toolchain lint fmt deny doc clean test-setup k8s-check k8s-golden image-check observe-check observe-short
 
 help: ## Print this list
 	@echo 'Leasehold: make <target>'
@@ -50,6 +50,11 @@ bench: setup ## Measure throughput and latency, and the physical floor of Postgr
 bench-all: setup ## Measure everything and write docs/performance.md, in an hour
 	$(BENCH_BUILD)
 	for question in short growth claimers limits exec idle http backlog history pinned; do $(BENCH) $$question || exit 1; done
+	$(BENCH) write docs/performance.md --plots docs/images
+
+bench-soak: setup ## Check that memory, descriptors, dead rows and delays stay as they are, in an hour of work; writes docs/performance.md
+	$(BENCH_BUILD)
+	$(BENCH) --quiet-within 0 soak
 	$(BENCH) write docs/performance.md --plots docs/images
 
 bench-peers: setup ## Measure other queues too, with a program that measures them: PEERS=path/to/it

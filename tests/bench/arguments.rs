@@ -37,6 +37,8 @@ pub(crate) enum Question {
     Exec(Exec),
     /// The cost of an idle fleet
     Idle(Idle),
+    /// Whether a fleet that works for an hour stays as it is
+    Soak(Soak),
     /// Throughput and latency over HTTP, and many clients at once
     Http(Http),
     /// For CI: whether throughput, latency and costs are unchanged, as ratios to the floor
@@ -163,6 +165,16 @@ pub(crate) struct Idle {
     pub(crate) procs: u32,
     #[arg(long, default_value_t = 60)]
     pub(crate) seconds: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Soak {
+    /// The time, in minutes
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(4..=10_080))]
+    pub(crate) minutes: u64,
+    /// Jobs per second
+    #[arg(long, default_value_t = 200)]
+    pub(crate) rate: u64,
 }
 
 #[derive(Debug, Args)]

@@ -4,15 +4,16 @@
 use crate::{
     growth::{BY_ID, SKIP_LOCKED},
     history, http, pinned, plots, ranking,
-    results::Results,
+    results::{Results, Spread},
+    soak,
     table::{COSTS, costs, median, megabytes, number, percent, spread, table},
 };
 use anyhow::{Context as _, Result, bail};
 use std::{fs, path::Path};
 
 /// Every question whose answer a document can contain.
-const NAMES: [&str; 10] =
-    ["idle", "short", "growth", "claimers", "limits", "backlog", "history", "pinned", "exec", "http"];
+const NAMES: [&str; 11] =
+    ["idle", "short", "growth", "claimers", "limits", "backlog", "history", "pinned", "exec", "http", "soak"];
 /// The question that another program answers.
 const PEERS: &str = "peers";
 
@@ -65,6 +66,7 @@ pub(crate) fn section(results: &Results) -> String {
         "exec" => exec(results),
         "idle" => idle(results),
         "http" => over_http(results),
+        "soak" => soaked(results),
         _ => String::new(),
     };
     format!("{}\n\n{table}", measured_on(results))
@@ -215,6 +217,43 @@ fn pinned(results: &Results) -> String {
         rows.push(vec![format!("tenth {}", tenth + 1), spread(free), spread(pinned), percent(pinned, free)]);
     }
     table(&["jobs/s in", "without an open snapshot", "with one", "with of without"], &rows)
+}
+
+fn soaked(results: &Results) -> String {
+    let of = |setting: &str, figure: &str| results.spread("leasehold", setting, figure);
+    let as_is: fn(Option<Spread>) -> String = |values| spread(values);
+    let in_mb: fn(Option<Spread>) -> String = megabytes;
+    let row = |(title, figure, text): (&str, &str, fn(Option<Spread>) -> String)| {
+        vec![
+            title.to_owned(),
+            text(of(soak::FIRST, figure)),
+            text(of(soak::BETWEEN, figure)),
+            text(of(soak::LAST, figure)),
+        ]
+    };
+    let rows = [
+        ("finished jobs/s", "jobs_per_s", as_is),
+        ("due until begun, p50 ms", "start_p50_ms", as_is),
+        ("due until begun, p99 ms", "start_p99_ms", as_is),
+        ("reaper, MB", "reaper_bytes", in_mb),
+        ("api, MB", "api_bytes", in_mb),
+        ("worker with Rust handlers, MB", "rust_worker_bytes", in_mb),
+        ("worker with commands, MB", "command_worker_bytes", in_mb),
+        ("reaper, descriptors", "reaper_descriptors", as_is),
+        ("api, descriptors", "api_descriptors", as_is),
+        ("worker with Rust handlers, descriptors", "rust_worker_descriptors", as_is),
+        ("worker with commands, descriptors", "command_worker_descriptors", as_is),
+        ("connections to PostgreSQL", "connections", as_is),
+        ("dead rows of `job`", "dead_rows", as_is),
+        ("vacuums of `job` since the start", "vacuums", as_is),
+        ("`job` with its indexes, MB", "job_bytes", in_mb),
+        ("rows of `history`", "history_rows", as_is),
+        ("`history` with its indexes, MB", "history_bytes", in_mb),
+        ("all other tables, MB", "other_bytes", in_mb),
+        ("Redis, MB", "redis_bytes", in_mb),
+    ]
+    .map(row);
+    table(&["median of the minutes", soak::FIRST, soak::BETWEEN, soak::LAST], &rows)
 }
 
 fn exec(results: &Results) -> String {

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use leasehold::{Config, Store};
 use serde_json::{Value, json};
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -155,7 +155,18 @@ impl Lab {
 
     /// The program on these servers, with only `PATH` in its environment.
     pub(crate) fn leasehold(&self) -> Command {
-        let mut command = Command::new(&self.program);
+        self.command(&self.program)
+    }
+
+    /// Another program of this build, with the same environment.
+    pub(crate) fn program_beside(&self, name: &str) -> Result<Command> {
+        let program = self.program.with_file_name(name);
+        ensure!(program.exists(), "{} is not built; make bench builds it", program.display());
+        Ok(self.command(&program))
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("LEASEHOLD_DATABASE_URL", self.servers.database_url());
         command.env("LEASEHOLD_REDIS_URL", self.servers.redis_url());

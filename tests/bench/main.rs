@@ -27,6 +27,7 @@ mod ranking;
 mod results;
 mod servers;
 mod short;
+mod soak;
 mod table;
 
 use arguments::{Arguments, Question};
@@ -63,6 +64,7 @@ async fn answer(arguments: &Arguments) -> anyhow::Result<bool> {
         Question::Exec(size) => exec::measure(arguments, size).await?,
         Question::Http(size) => http::measure(arguments, size).await?,
         Question::Idle(size) => idle::measure(arguments, size).await?,
+        Question::Soak(size) => soak::measure(arguments, size).await?,
         Question::Guard(size) => {
             let results = guard::measure(arguments, size).await?;
             results.save(&arguments.out)?;

@@ -128,6 +128,13 @@ impl Servers {
         Ok(["aof_rewrite_in_progress:1", "aof_rewrite_scheduled:1"].iter().any(|sign| info.contains(sign)))
     }
 
+    /// The memory that Redis uses, in bytes.
+    pub(crate) async fn redis_memory(&self) -> Result<u64> {
+        let info = self.info(&mut self.redis().await?, "memory").await?;
+        let used = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
+        used.and_then(|text| text.trim().parse().ok()).context("Redis does not say how much memory it uses")
+    }
+
     async fn info(&self, redis: &mut MultiplexedConnection, section: &str) -> Result<String> {
         redis::cmd("INFO").arg(section).query_async(redis).await.context("asking Redis about itself")
     }
