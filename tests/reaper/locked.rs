@@ -154,10 +154,10 @@ async fn a_lock_on_the_whole_table_expires_nothing() {
     let watch = tokio::sync::Mutex::new(PgConnection::connect(&world.stores.database.url).await.expect("PostgreSQL"));
     let unlocked = std::cell::Cell::new(None);
     let unlock = async {
-        // The statement of the reaper has waited for more than a third of a lease, and for longer than the lease of the job.
+        // The statement of the reaper has waited for more than half a lease, and for longer than the lease of the job.
         eventually("the reaper waits", SOON, async || {
             let waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '-- %'
-                         AND query_start < clock_timestamp() - interval '1200 milliseconds'";
+                         AND query_start < clock_timestamp() - interval '1700 milliseconds'";
             let waiting = watch.lock().await.fetch_optional(waits).await.expect("a look");
             if waiting.is_some() { Ok(()) } else { Err(()) }
         })
