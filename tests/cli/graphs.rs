@@ -102,8 +102,8 @@ async fn a_wrong_graph_is_refused_by_name() {
         (json!({"jobs": [{"name": "a", "kind": "k", "after": ["z"]}]}), 2, "no job of the graph has this name"),
         (json!({"jobs": [{"name": "a", "kind": "k", "aftr": ["z"]}]}), 2, "unknown field `aftr`"),
         (json!({"jobs": [{"name": "a", "kind": "k", "after": "z"}]}), 2, "after must be an array of strings"),
-        (json!({"jobs": [{"name": "a", "kind": "k", "priority": 101}]}), 2, "a: priority is 101"),
-        (json!({"jobs": [{"name": "a"}]}), 2, "a: kind is missing"),
+        (json!({"jobs": [{"name": "a", "kind": "k", "priority": 101}]}), 2, "job 1 (a): priority is 101"),
+        (json!({"jobs": [{"name": "a"}]}), 2, "job 1 (a): kind is missing"),
         (
             json!({"jobs": [{"name": "a", "kind": "k", "on_parent_failure": "x"}]}),
             2,

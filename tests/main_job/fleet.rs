@@ -148,6 +148,11 @@ impl Fleet {
         loop {
             for pid in self.workers()? {
                 kill(Pid::from_raw(pid), Signal::SIGSTOP)?;
+                // On a busy machine a signal takes a moment to arrive.
+                while !is_stopped(pid) {
+                    ensure!(begun.elapsed() < TIMEOUT, "worker {pid} cannot be stopped");
+                    thread::sleep(Duration::from_millis(1));
+                }
                 // The worker's commands continue in their own process groups. A command shows that the worker holds a lease: the
                 // frozen worker cannot end its run. The shell that ends the commands of a killed worker shows nothing.
                 if children_of(pid).into_iter().any(is_command) {
