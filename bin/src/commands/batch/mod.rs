@@ -2,6 +2,7 @@
 
 mod cancel;
 mod list;
+mod named;
 mod run;
 mod seal;
 mod show;

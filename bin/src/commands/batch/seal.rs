@@ -1,6 +1,6 @@
 //! `leasehold batch seal`.
 
-use super::run::{checked, existing, unknown};
+use super::named::{checked, existing, unknown};
 use crate::{
     context::Context,
     failure::Failure,

@@ -1,6 +1,6 @@
 //! `leasehold batch show`.
 
-use super::run::existing;
+use super::named::existing;
 use crate::{
     context::Context,
     failure::Failure,

@@ -1,6 +1,6 @@
 //! `leasehold batch wait`.
 
-use super::run::{existing, unknown};
+use super::named::{existing, unknown};
 use crate::{
     context::Context,
     failure::Failure,

@@ -1,5 +1,6 @@
 //! `leasehold schedule …`: `set` has its own file because of its flags.
 
+mod named;
 mod run;
 mod set;
 

@@ -1,13 +1,16 @@
 //! `leasehold schedule`: dispatches to the actions.
 
-use super::set;
+use super::{
+    named::{no_such, shown},
+    set,
+};
 use crate::{
     context::Context,
     failure::Failure,
     output::{self, schedules},
 };
 use clap::Subcommand;
-use leasehold::{Client, ScheduleName};
+use leasehold::ScheduleName;
 use serde_json::json;
 use std::process::ExitCode;
 
@@ -98,14 +101,6 @@ async fn list(context: &Context) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Shows a schedule as it is now.
-pub(super) async fn shown(client: &Client, name: &ScheduleName, context: &Context) -> Result<ExitCode, Failure> {
-    let schedule = client.schedule(name).await.map_err(|error| context.failure(&error))?;
-    let shown = schedules::Shown::of(schedule.ok_or_else(|| no_such(name))?);
-    output::either(context.json, &shown, || schedules::card(&shown))?;
-    Ok(ExitCode::SUCCESS)
-}
-
 async fn run_now(name: &ScheduleName, context: &Context) -> Result<ExitCode, Failure> {
     let client = context.client().await?;
     context.audit(client.store(), "schedule.run", name.as_str(), json!({})).await?;
@@ -116,8 +111,4 @@ async fn run_now(name: &ScheduleName, context: &Context) -> Result<ExitCode, Fai
     }
     output::either(context.json, &answer, || answer.id.to_string())?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn no_such(name: &ScheduleName) -> Failure {
-    Failure::new(format!("there is no schedule {name}; `leasehold schedule list` shows all"))
 }

@@ -1,6 +1,6 @@
 //! `leasehold schedule set`.
 
-use super::run::shown;
+use super::named::shown;
 use crate::{
     context::Context,
     failure::Failure,

@@ -1,5 +1,6 @@
 //! `leasehold webhook …`: `set` has its own file because of its flags, `replay` because of its two forms.
 
+mod named;
 mod replay;
 mod run;
 mod set;

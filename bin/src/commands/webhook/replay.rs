@@ -1,6 +1,6 @@
 //! `leasehold webhook replay`.
 
-use super::run::existing;
+use super::named::existing;
 use crate::{context::Context, failure::Failure, output, times};
 use chrono::{DateTime, Utc};
 use leasehold_client::{Replay, Replayed};

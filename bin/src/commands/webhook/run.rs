@@ -1,6 +1,9 @@
 //! The dispatch of `leasehold webhook`, and its short commands.
 
-use super::{replay, set};
+use super::{
+    named::{existing, no_such},
+    replay, set,
+};
 use crate::{
     context::Context,
     failure::Failure,
@@ -9,7 +12,6 @@ use crate::{
     times,
 };
 use clap::Subcommand;
-use leasehold_client::{Client, Webhook};
 use leasehold_core::Kind;
 use leasehold_webhooks::Secret;
 use serde_json::json;
@@ -134,15 +136,6 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
             Ok(ExitCode::SUCCESS)
         }
     }
-}
-
-/// The webhook of this id.
-pub(super) async fn existing(client: &Client, id: &Kind, context: &Context) -> Result<Webhook, Failure> {
-    client.webhook(id).await.map_err(|error| context.failure(&error))?.ok_or_else(|| no_such(id))
-}
-
-pub(super) fn no_such(id: &Kind) -> Failure {
-    Failure::new(format!("there is no webhook {id}; `leasehold webhook list` shows all"))
 }
 
 /// The longest overlap of two secrets.

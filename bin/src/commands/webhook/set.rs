@@ -1,6 +1,6 @@
 //! `leasehold webhook set`.
 
-use super::run::existing;
+use super::named::existing;
 use crate::{
     context::Context,
     failure::Failure,
