@@ -22,8 +22,8 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// How long a transient failure of a step must last until the log says so. When a server crashes or restarts, many steps fail once, before the next tick
-/// finds the server unavailable or ready again. Five seconds are several ticks.
+/// How long a transient failure of a step must last until the log says so: several ticks. When a server crashes or restarts, many
+/// steps fail once, before the next tick finds the server unavailable or ready again.
 const FAILS_FOR: Duration = Duration::from_secs(5);
 
 /// The part of the memory of a reaper that more than one step uses.
