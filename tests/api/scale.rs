@@ -23,7 +23,7 @@ async fn a_queue_that_was_never_used_has_the_demand_0() {
     let scale = is(&served.get("/v1/queues/never/scale").await, 200);
     let nothing = json!({
         "queue": "never", "demand": 0, "waiting": 0, "running": 0, "draining": 0, "workers": 0, "slots": 0,
-        "oldest_s": null, "drain_s": 0.0, "suggested_replicas": null,
+        "oldest_s": null, "drain_s": 0.0, "suggested_replicas": 0,
     });
     assert_eq!(scale, nothing);
     let bounded = is(&served.get("/v1/queues/never/scale?slots_per_replica=4&min=2").await, 200);
@@ -73,7 +73,7 @@ async fn the_answer_counts_jobs_and_workers_and_suggests_replicas() {
     assert_eq!(numbers(&scale), json!([4, 0, 4, 4, 2]), "a paused kind, and a kind that nobody serves: {scale}");
 
     worker.terminate();
-    let drains = json!([0, 0, 0, 0, null]);
+    let drains = json!([0, 0, 0, 0, 0]);
     let scale = eventually("the worker drains", SOON, || async {
         let scale = served.get("/v1/queues/default/scale").await.json();
         if numbers(&scale) == drains { Ok(scale) } else { Err(scale) }

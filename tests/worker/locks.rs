@@ -5,7 +5,7 @@ use leasehold_core::{JobId, QueueName, State};
 use leasehold_tests::eventually;
 use leasehold_worker::Handlers;
 use sqlx::PgConnection;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// A connection of another program, with an open transaction that holds locks on these rows.
@@ -189,4 +189,40 @@ async fn without_redis_jobs_in_danger_do_not_delay_jobs_behind_them() {
     assert!(waiting > front.len() as i64 / 2, "those in danger run one at a time: {waiting} of 300 wait still");
     until_finished(&fixture, (front.len() + behind.len()) as i64).await;
     worker.stop().await;
+}
+
+/// If the whole table is locked when a worker stops, the worker leaves its results for the reaper before its time to stop is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_does_not_wait_for_the_end_of_a_table_lock() {
+    let fixture = Fixture::start().await;
+    let mut settings = settings(10);
+    settings.grace = Duration::from_millis(100);
+    let (lease, stop_time) = (settings.lease, settings.grace + Duration::from_secs(13));
+    assert!(stop_time < lease, "the worker must not wait for a lease");
+    let ends_when_told = handlers("k", |run| async move {
+        let _ = run.cancelled().await;
+        succeeded()
+    });
+    let worker = fixture.worker(settings, ends_when_told).await;
+    let id = fixture.enqueue_one(job("k")).await;
+    fixture.until(id, State::Running).await;
+    let mut somebody = fixture.stores.database.connect().await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE leasehold.job").execute(&mut somebody).await.expect("the table is locked");
+    let begun = Instant::now();
+    let stopping = tokio::spawn(worker.stop());
+    eventually("the result is left for the reaper", stop_time, || async {
+        let left: i64 = sqlx::query_scalar("SELECT count(*) FROM leasehold.deferred_settle")
+            .fetch_one(fixture.store.pool())
+            .await
+            .map_err(|error| error.to_string())?;
+        if left == 1 { Ok(()) } else { Err("none is left".to_owned()) }
+    })
+    .await;
+    println!("left for the reaper {:?} after the start of the stop", begun.elapsed());
+    rollback(somebody).await;
+    let tally = stopping.await.expect("the worker stops");
+    assert_eq!((tally.deferred, tally.unwritten), (1, 0), "{tally:?}");
+    let _reaper = fixture.reaper(lease);
+    let job = fixture.until(id, State::Succeeded).await;
+    assert_eq!((job.attempt, job.crashes, job.epoch), (1, 0, 1));
 }

@@ -58,7 +58,7 @@ impl Servers {
             {
                 tracing::warn!(%status, log_tail = %one_line(&postgres.log_tail()), "PostgreSQL has died; starting PostgreSQL again");
                 let postgres = postgres.clone();
-                of_postgres.tell(tokio::task::spawn_blocking(move || postgres.start_again()).await);
+                of_postgres.tell("PostgreSQL", tokio::task::spawn_blocking(move || postgres.start_again()).await);
             }
             if let Some(redis) = &self.redis
                 && of_redis.may_begin()
@@ -66,7 +66,7 @@ impl Servers {
             {
                 tracing::warn!(%status, log_tail = %one_line(&redis.log_tail()), "Redis has died; starting Redis again");
                 let redis = redis.clone();
-                of_redis.tell(tokio::task::spawn_blocking(move || redis.start_again()).await);
+                of_redis.tell("Redis", tokio::task::spawn_blocking(move || redis.start_again()).await);
             }
         }
     }
@@ -128,17 +128,17 @@ impl Restarts {
     }
 
     /// Says how a start ended, and how long the next one has to wait if it is needed soon.
-    fn tell(&mut self, started: Result<Result<(), Error>, tokio::task::JoinError>) {
+    fn tell(&mut self, server: &'static str, started: Result<Result<(), Error>, tokio::task::JoinError>) {
         let is_old = self.last.is_none_or(|last| last.elapsed() >= OLD);
         self.pause = if is_old { PAUSE_FIRST } else { (self.pause * 2).min(PAUSE_MAX) };
         self.last = Some(Instant::now());
         let next_try = humantime::format_duration(self.pause);
         match started {
-            Ok(Ok(())) => tracing::info!("the server runs again"),
+            Ok(Ok(())) => tracing::info!("{server} runs again"),
             Ok(Err(error)) => {
-                tracing::error!(error = %one_line(&error.to_string()), %next_try, "the server does not start");
+                tracing::error!(error = %one_line(&error.to_string()), %next_try, "{server} does not start");
             }
-            Err(error) => tracing::error!(%error, %next_try, "starting the server again"),
+            Err(error) => tracing::error!(%error, %next_try, "starting {server} again"),
         }
     }
 }
@@ -157,14 +157,14 @@ mod tests {
         assert!(restarts.may_begin(), "a server that has died is started at once");
         let mut pauses = Vec::new();
         for _ in 0..8 {
-            restarts.tell(Ok(Ok(())));
+            restarts.tell("Redis", Ok(Ok(())));
             assert!(!restarts.may_begin());
             pauses.push(restarts.pause.as_secs());
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
         restarts.last = Instant::now().checked_sub(OLD);
         assert!(restarts.may_begin());
-        restarts.tell(Ok(Ok(())));
+        restarts.tell("Redis", Ok(Ok(())));
         assert_eq!(restarts.pause, PAUSE_FIRST, "it ran for a while");
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     extract::{Query, Segment},
 };
 use axum::{extract::State, response::Response};
-use leasehold_client::{Demand, Error as ClientError, replicas_for};
+use leasehold_client::{Demand, Error as ClientError, suggested_replicas};
 use leasehold_core::QueueName;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -77,7 +77,7 @@ pub(crate) async fn scale(
     let demand = api.client().demand(std::slice::from_ref(&queue)).await.map_err(unknown)?;
     let Some(demand) = demand.into_iter().next() else { return Err(Problem::internal(&"no answer for the queue")) };
     let slots = if slots > 0 { Some(slots as f64) } else { demand.slots_per_worker() };
-    let suggested_replicas = slots.map(|slots| replicas_for(demand.demand, slots, min, Some(max)));
+    let suggested_replicas = suggested_replicas(demand.demand, slots, min, Some(max));
     Ok(ok(&Scale { demand, suggested_replicas }))
 }
 

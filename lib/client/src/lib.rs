@@ -41,7 +41,7 @@ pub use config::{
 };
 pub use error::{Error, StoreError};
 pub use explain::{BlockingParent, DeathCause, Explanation, Process, Reason};
-pub use leasehold_core::{Demand, replicas_for};
+pub use leasehold_core::{Demand, suggested_replicas};
 pub use leasehold_handoff::KeyPrefix;
 pub use leasehold_ports::{Cancelled, Enqueued, Finished, HintPlace, Placed, Revived};
 pub use leasehold_schedule::InvalidTiming;

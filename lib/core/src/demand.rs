@@ -63,17 +63,30 @@ impl Demand {
 
 /// How many workers of `slots_per_replica` slots meet a demand, if each worker uses [`TARGET_PERCENT`] of its slots. A
 /// HorizontalPodAutoscaler with the same target comes to the same number.
-#[must_use]
-pub fn replicas_for(demand: u64, slots_per_replica: f64, min: u64, max: Option<u64>) -> u64 {
+fn replicas_for(demand: u64, slots_per_replica: f64, min: u64, max: Option<u64>) -> u64 {
     // The quotient is rounded first: 9 / (10 × 0.9) must not become 1.0000000000000002.
     let wanted = demand as f64 * 100.0 / (slots_per_replica * f64::from(TARGET_PERCENT));
     let wanted = ((wanted * 1e9).round() / 1e9).ceil() as u64;
     wanted.min(max.unwrap_or(u64::MAX)).max(min)
 }
 
+/// The number of workers to suggest. It is known without the slots of a worker if there is no demand: the fewest workers.
+#[must_use]
+pub fn suggested_replicas(demand: u64, slots_per_replica: Option<f64>, min: u64, max: Option<u64>) -> Option<u64> {
+    let slots = if demand == 0 { Some(1.0) } else { slots_per_replica };
+    slots.map(|slots| replicas_for(demand, slots, min, max))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_demand_needs_the_fewest_workers_whatever_their_slots_are() {
+        assert_eq!([0, 2].map(|min| suggested_replicas(0, None, min, None)), [Some(0), Some(2)]);
+        assert_eq!(suggested_replicas(1, None, 2, None), None);
+        assert_eq!(suggested_replicas(9, Some(10.0), 0, None), Some(1));
+    }
 
     #[test]
     fn a_worker_plans_to_use_nine_tenths_of_its_slots() {

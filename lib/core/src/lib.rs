@@ -36,7 +36,7 @@ mod with;
 pub use backoff::{Backoff, Strategy};
 pub use bulk::{BulkAction, BulkCount, BulkFilter, InvalidBulk};
 pub use claimability::Claimability;
-pub use demand::{Demand, TARGET_PERCENT, replicas_for};
+pub use demand::{Demand, TARGET_PERCENT, suggested_replicas};
 pub use distribution::{Distribution, Reading};
 pub use drift::{Drift, Drifted};
 #[cfg(feature = "fail-points")]

@@ -162,7 +162,7 @@ impl Rows {
         let told = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M:%S UTC").to_string();
         let (event, verb, reason) = match (row.expires_at.filter(|at| *at <= now), row.retry_until) {
             (Some(at), _) => {
-                let what = match row.life.attempt {
+                let what = match row.life.epoch {
                     0 => "it expired: it had not begun by",
                     _ => "it expired before its next attempt, at",
                 };

@@ -37,7 +37,7 @@ impl Condition {
             Self::StoreUnavailable(store) => [format!("{store} is unavailable"), format!("{store} is available again")],
             Self::Locked => [
                 "PostgreSQL answers, but another transaction has locked a table: the reaper waits".to_owned(),
-                "no locked table is in the way of the reaper any more".to_owned(),
+                "the lock is gone: the reaper works again".to_owned(),
             ],
             Self::StepFails(step) => [format!("the step {step} fails"), format!("the step {step} works again")],
             Self::HeadsUnreadable => {

@@ -21,7 +21,7 @@ WITH target AS MATERIALIZED (
     FROM ended e
     CROSS JOIN LATERAL (
         SELECT coalesce(e.expires_at <= now(), false) AS expired,
-               CASE WHEN e.expires_at <= now() AND e.attempt > 0 THEN 'it expired before its next attempt, at '
+               CASE WHEN e.expires_at <= now() AND e.epoch > 0 THEN 'it expired before its next attempt, at '
                     WHEN e.expires_at <= now() THEN 'it expired: it had not begun by '
                     ELSE 'its time for retries is over since ' END
                || to_char(CASE WHEN e.expires_at <= now() THEN e.expires_at ELSE e.retry_until END AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"') AS reason

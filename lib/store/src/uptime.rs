@@ -50,7 +50,7 @@ impl Store {
     /// # Errors
     /// The statement failed, or [`Error::ReadOnly`].
     pub async fn uptime(&self) -> Result<Uptime, Error> {
-        const DOING: &str = "asking how long PostgreSQL has been up";
+        const DOING: &str = "reading the state of PostgreSQL";
         let row = sqlx::query_as::<_, Row>(include_str!("../sql/uptime.sql")).fetch_one(&self.bounded).await;
         let row = row.map_err(Error::sql(DOING))?;
         self.refuse_read_only(DOING, row.is_standby, row.is_read_only)?;

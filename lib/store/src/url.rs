@@ -117,7 +117,7 @@ pub(crate) fn parse(url: &str) -> Result<Parsed, Error> {
     let (scheme, rest) = url
         .split_once("://")
         .filter(|(scheme, _)| matches!(*scheme, "postgres" | "postgresql"))
-        .ok_or_else(|| wrong("is no URL of PostgreSQL: postgres://user@host:port/database"))?;
+        .ok_or_else(|| wrong("is no URL of PostgreSQL; it must look like postgres://user@host:port/database"))?;
     let rest = rest.split_once('#').map_or(rest, |(rest, _)| rest);
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, path) = place.split_once('/').unwrap_or((place, ""));
@@ -132,7 +132,7 @@ pub(crate) fn parse(url: &str) -> Result<Parsed, Error> {
             continue;
         }
         let Some(&(name, handling)) = PARAMETERS.iter().find(|(name, _)| *name == key) else {
-            return Err(Error::Url(format!("has the parameter {key:?}, which means nothing here")));
+            return Err(Error::Url(format!("has an unknown parameter, {key:?}")));
         };
         match (name, handling) {
             (_, Driver) => kept.push(pair.to_owned()),
@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn mistakes_are_refused_by_name() {
         for (url, told) in [
-            ("postgres://h/d?conect_timeout=hunter2", "\"conect_timeout\", which means nothing here"),
+            ("postgres://h/d?conect_timeout=hunter2", "an unknown parameter, \"conect_timeout\""),
             ("postgres://h/d?target_session_attrs=standby", "target_session_attrs"),
             ("postgres://h/d?replication=database", "replication"),
             ("postgres:///?service=hunter2", "a service and no host"),

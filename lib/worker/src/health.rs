@@ -31,6 +31,10 @@ const STEADY_AFTER_LOCK: Duration = Duration::from_secs(8);
 /// such calls.
 const LATE_CALLS: Duration = Duration::from_secs(2);
 
+/// When a server dies, the worker may read an answer of a moment ago after the first error. Such an answer does not mean that the server
+/// is available again.
+const EARLY_ANSWERS: Duration = Duration::from_secs(1);
+
 /// The state of one of the two stores, as this worker knows it.
 #[derive(Debug)]
 pub struct Health {
@@ -50,14 +54,12 @@ pub struct Health {
 enum Logged {
     #[default]
     Nothing,
-    Unavailable,
+    /// Unavailable. Its last failure was at this time.
+    Unavailable(Instant),
     /// Available again, since this time.
     Available(Instant),
     /// The store was available again, and soon a call failed, at this time. It may have begun before: the log has no news yet.
-    FailedOnce {
-        at: Instant,
-        has_answered: bool,
-    },
+    FailedOnce { at: Instant, has_answered: bool },
     /// The store answers some calls and fails others. Its last failure was at this time.
     KeepsFailing(Instant),
     /// A lock stops calls. It did so last at this time.
@@ -86,8 +88,9 @@ impl Logged {
             Self::FailedOnce { at, .. } if now - at < LATE_CALLS => return None,
             Self::FailedOnce { has_answered: true, .. } => (Self::KeepsFailing(now), Some(LogLine::KeepsFailing)),
             Self::KeepsFailing(_) => (Self::KeepsFailing(now), None),
-            Self::Nothing | Self::Unavailable | Self::Available(_) | Self::Locked(_) | Self::FailedOnce { .. } => {
-                (Self::Unavailable, Some(LogLine::Unavailable))
+            Self::Unavailable(_) => (Self::Unavailable(now), None),
+            Self::Nothing | Self::Available(_) | Self::Locked(_) | Self::FailedOnce { .. } => {
+                (Self::Unavailable(now), Some(LogLine::Unavailable))
             }
         };
         *self = logged;
@@ -105,7 +108,8 @@ impl Logged {
             }
             Self::KeepsFailing(failed_at) if now - failed_at < STEADY => return None,
             Self::Locked(locked_at) if now - locked_at < STEADY_AFTER_LOCK => return None,
-            Self::Unavailable | Self::KeepsFailing(_) => LogLine::AvailableAgain,
+            Self::Unavailable(failed_at) if now - failed_at < EARLY_ANSWERS => return None,
+            Self::Unavailable(_) | Self::KeepsFailing(_) => LogLine::AvailableAgain,
             Self::Locked(_) => LogLine::Unlocked,
         };
         *self = Self::Available(now);
@@ -135,8 +139,7 @@ impl Health {
     /// A call failed.
     pub fn failed(&self, error: &Error) {
         let was_available = !self.unavailable.swap(true, Ordering::AcqRel);
-        // During an outage calls fail fast and often. The log has no news of them.
-        if was_available || error.class == Class::Locked || self.follows_failures.load(Ordering::Relaxed) {
+        if was_available || self.follows_failures.load(Ordering::Relaxed) {
             self.log(|logged, now| logged.failed(now, error.class), Some(error));
         }
         if was_available {
@@ -177,10 +180,7 @@ impl Health {
         let line = {
             let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
             let line = event(&mut logged, Instant::now());
-            self.follows_failures.store(
-                !matches!(*logged, Logged::Nothing | Logged::Unavailable | Logged::Available(_)),
-                Ordering::Relaxed,
-            );
+            self.follows_failures.store(!matches!(*logged, Logged::Nothing | Logged::Available(_)), Ordering::Relaxed);
             line
         };
         let Self { store, meanwhile, .. } = *self;
@@ -195,7 +195,7 @@ impl Health {
             Some(LogLine::KeepsFailing) => {
                 tracing::warn!(store, error, "{store} answers some calls and fails others; {meanwhile}");
             }
-            Some(LogLine::Unlocked) => tracing::info!(store, "no lock stops calls of {store} any more"),
+            Some(LogLine::Unlocked) => tracing::info!(store, "the lock is gone: {store} can be used again"),
             Some(LogLine::AvailableAgain) => tracing::info!(store, "{store} is available again"),
             None => {}
         }
@@ -242,8 +242,12 @@ mod tests {
         let at = |ms| start + Duration::from_millis(ms);
         assert_eq!(logged.answered(at(0)), None);
         assert_eq!(logged.failed(at(1), Class::Transient), Some(LogLine::Unavailable));
-        assert_eq!(logged.answered(at(200)), Some(LogLine::AvailableAgain));
-        let lines: Vec<_> = (201..20_000)
+        assert_eq!(logged.answered(at(2)), None, "an answer of a moment ago");
+        for ms in (200..5_000).step_by(400) {
+            assert_eq!((logged.failed(at(ms), Class::Transient), logged.answered(at(ms + 1))), (None, None));
+        }
+        assert_eq!(logged.answered(at(6_000)), Some(LogLine::AvailableAgain));
+        let lines: Vec<_> = (6_001..20_000)
             .step_by(400)
             .flat_map(|ms| [logged.failed(at(ms), Class::Transient), logged.answered(at(ms + 1))])
             .flatten()
@@ -266,10 +270,10 @@ mod tests {
         }
         assert_eq!(logged.answered(at(25_200)), None);
         assert_eq!(logged.failed(at(26_000), Class::Transient), Some(LogLine::Unavailable), "a new outage");
-        assert_eq!(logged.answered(at(27_000)), Some(LogLine::AvailableAgain));
+        assert_eq!(logged.answered(at(28_000)), Some(LogLine::AvailableAgain));
         // A new outage that begins before the store was steady is told too, two seconds later.
-        let first = (28_000..40_000).step_by(500).find_map(|ms| Some((ms, logged.failed(at(ms), Class::Transient)?)));
-        assert_eq!(first, Some((30_000, LogLine::Unavailable)));
+        let first = (29_000..40_000).step_by(500).find_map(|ms| Some((ms, logged.failed(at(ms), Class::Transient)?)));
+        assert_eq!(first, Some((31_000, LogLine::Unavailable)));
     }
 
     /// Every fifth second a call fails because of the lock; calls that do not need the lock succeed all the time.

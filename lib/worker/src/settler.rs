@@ -3,7 +3,7 @@
 
 use crate::{jitter::Waits, run::Run, runs::Ended, settled_hints::SettledHints, worker_state::WorkerState};
 use leasehold_core::{BATCH_MAX, FailPoint, FinishedRun, Settle, Settled, pass};
-use leasehold_ports::{Deferred, SettledRuns};
+use leasehold_ports::{Class, Deferred, SettledRuns};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
@@ -74,7 +74,7 @@ pub(crate) struct Settler {
     pub(crate) hints: mpsc::UnboundedSender<SettledHints>,
     /// No run is left: the channel holds all results that will come.
     pub(crate) last: CancellationToken,
-    /// PostgreSQL has been unavailable for longer than the worker may wait.
+    /// PostgreSQL has been unavailable, or a table has been locked, for longer than the worker may wait.
     pub(crate) give_up: CancellationToken,
 }
 
@@ -201,6 +201,11 @@ impl Settler {
                     self.state.measures.settles.answered(sent_at.elapsed(), batch.len());
                     batch = self.take_answers(batch, answers, &mut left.locked);
                     continue;
+                }
+                // The lock on a table may stay for longer than a stopping worker may wait. Results can still be left for the reaper.
+                Err(error) if error.class == Class::Locked && self.last.is_cancelled() => {
+                    self.state.postgres.failed(&error);
+                    self.give_up.cancel();
                 }
                 Err(error) if !error.is_refusal() => {
                     failures += 1;

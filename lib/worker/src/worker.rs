@@ -7,13 +7,17 @@ use crate::{
 };
 use leasehold_core::WorkerId;
 use leasehold_ports::{WorkerHead, WorkerStore};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
     task::{JoinHandle, JoinSet},
     time::sleep,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long a stopping worker whose runs have all ended waits for its last writes, while PostgreSQL answers other calls.
+const WAIT_FOR_WRITES: Duration = Duration::from_secs(3);
+const PING_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A worker process.
 pub struct Worker {
@@ -139,13 +143,23 @@ impl Running {
         state.runs.stop_all();
 
         // While PostgreSQL is unavailable, the worker keeps results until their leases must have run out, unless a
-        // second signal comes.
+        // second signal comes. If PostgreSQL answers and does not write them, a table is locked: then the worker leaves them for the
+        // reaper.
         let patience = tokio::spawn({
-            let (give_up, lease) = (self.give_up.clone(), state.settings.lease);
+            let (give_up, last, lease) = (self.give_up.clone(), self.last.clone(), state.settings.lease);
+            let state = Arc::clone(state);
+            let answers = async move {
+                last.cancelled().await;
+                sleep(WAIT_FOR_WRITES).await;
+                while state.store.ping().await.is_err() {
+                    sleep(PING_INTERVAL).await;
+                }
+            };
             async move {
                 tokio::select! {
                     biased;
                     () = sleep(lease) => {}
+                    () = answers => {}
                     () = async { stop_now.cancelled().await; sleep(STOP_TIMEOUT).await } => {}
                 }
                 give_up.cancel();

@@ -1,7 +1,7 @@
 //! `leasehold job watch`: follows one job until it ends. It reads the job again and again, and prints the changes
 //! since the last read.
 
-use super::ids::existing;
+use super::ids::no_such_job;
 use crate::{
     context::Context,
     failure::Failure,
@@ -12,6 +12,7 @@ use leasehold::{Epoch, JobId, JobRecord, State, TrailEntry, WorkerId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::{process::ExitCode, time::Duration};
+use tokio::time::Instant;
 
 /// Follow a job live: its states, attempts, progress and notes, until it has finished
 ///
@@ -25,15 +26,31 @@ pub(crate) struct Args {
     id: JobId,
 }
 
+/// How long the command goes on while PostgreSQL cannot be read: a restart or a failover takes less.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The time between two reads. A worker writes progress at most twice a second.
 const PAUSE: Duration = Duration::from_millis(250);
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
     let stop = signals::listen()?;
     let client = context.client().await?;
-    let mut seen = Seen::default();
+    let (mut seen, mut failing_since) = (Seen::default(), None);
+    let mut has_news = false;
     let mut finished = Box::pin(client.wait_finished(args.id, times::FOR_EVER));
     loop {
-        let job = existing(client.store(), args.id, context).await?;
+        let job = match client.store().job(args.id).await {
+            Ok(job) => job.ok_or_else(|| no_such_job(args.id))?,
+            Err(error) => {
+                let since = *failing_since.get_or_insert_with(Instant::now);
+                if !error.is_transient() || since.elapsed() > PATIENCE {
+                    return Err(context.store_failure(error));
+                }
+                tokio::select! {
+                    () = stop.soon.cancelled() => return Err(stopped()),
+                    () = tokio::time::sleep(PAUSE) => continue,
+                }
+            }
+        };
+        failing_since = None;
         for change in seen.changes(&job) {
             if context.json {
                 output::json_lines(&[change])?;
@@ -46,12 +63,16 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Fail
         }
         tokio::select! {
             biased;
-            () = stop.soon.cancelled() => return Err(Failure::new("stopped watching; the job continues")),
-            // The next read shows the end.
-            ended = &mut finished => drop(ended.map_err(|error| context.failure(&error))?),
+            () = stop.soon.cancelled() => return Err(stopped()),
+            // The next read shows the end, or why PostgreSQL cannot be read.
+            _ = &mut finished, if !has_news => has_news = true,
             () = tokio::time::sleep(PAUSE) => {}
         }
     }
+}
+
+fn stopped() -> Failure {
+    Failure::new("stopped watching; the job continues")
 }
 
 /// The state that was already shown.

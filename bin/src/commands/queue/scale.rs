@@ -36,7 +36,7 @@ pub(super) async fn show(args: Args, context: &Context) -> Result<(), Failure> {
     let demand = client.demand(&[queue]).await.map_err(|error| context.failure(&error))?;
     for demand in demand {
         let slots = slots_per_replica.map(|slots| slots as f64).or(demand.slots_per_worker());
-        let suggested_replicas = slots.map(|slots| leasehold_core::replicas_for(demand.demand, slots, min, max));
+        let suggested_replicas = leasehold_core::suggested_replicas(demand.demand, slots, min, max);
         let scale = queues::Scale { demand, suggested_replicas };
         output::either(context.json, &scale, || queues::scale(&scale))?;
     }

@@ -211,7 +211,7 @@ impl Auth {
             Ok(usable) => usable,
             Err(error) => {
                 if self.state().failed.replace((Instant::now(), cannot_read(&error))).is_none() {
-                    tracing::warn!(%error, "tokens cannot be read, so nobody is let in");
+                    tracing::warn!(%error, "the tokens cannot be read from PostgreSQL: requests are refused with 503");
                 }
                 return Err(error);
             }
@@ -222,7 +222,7 @@ impl Auth {
         let known = Arc::new(Known { asked_at, are_needed: usable.are_needed, by_id });
         let before = std::mem::replace(&mut *self.state(), State { known: Some(Arc::clone(&known)), failed: None });
         if before.failed.is_some() {
-            tracing::info!("tokens can be read again");
+            tracing::info!("the tokens can be read again: requests are let in");
         }
         Ok(known)
     }

@@ -240,7 +240,7 @@ impl fmt::Display for Reason {
                 let more = if *at_least { "at least " } else { "" };
                 write!(f, "it waits behind {more}{} of its fair key {fair_key:?}", count(*before, "job", "jobs"))?;
                 match keys.saturating_sub(1) {
-                    0 => f.write_str(", the only key with waiting jobs")?,
+                    0 => f.write_str(", the only key with jobs that wait for a turn")?,
                     others => {
                         write!(f, ", which takes turns with {}", count(others, "other key", "other keys"))?;
                     }
