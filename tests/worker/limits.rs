@@ -96,6 +96,38 @@ async fn the_next_job_of_a_full_key_begins_soon_after_a_run_has_ended() {
     }
 }
 
+/// A job that comes first by its priority begins first, although a job of its key already has the only room in the line.
+#[tokio::test]
+async fn a_higher_priority_comes_before_the_jobs_of_its_key_that_are_in_the_line() {
+    let fixture = Fixture::start().await;
+    fixture.limit("k", 1).await;
+    let with = |priority| NewJob { priority, ..limited("k") };
+    let mut ids = Vec::new();
+    for job in [with(0), with(0), with(0), with(100)] {
+        ids.extend(fixture.enqueue(&[job]).await);
+    }
+    // It waits for room, and comes before the first job now.
+    sqlx::query("SELECT leasehold.set_priority($1, 50)")
+        .bind(ids[2].0)
+        .execute(fixture.store.pool())
+        .await
+        .expect("a new priority");
+    let _reaper = fixture.reaper(Duration::from_secs(30));
+    eventually("the head has the new order", SOON, async || {
+        let head = fixture.handoff.snapshot(&QueueName::default()).await.expect("the head");
+        if head.ready.first() == Some(&ids[3]) { Ok(()) } else { Err(head.ready) }
+    })
+    .await;
+    let worker = fixture.worker(settings(1), handlers(&Arc::default())).await;
+    fixture.until_all_have_ended().await;
+    let began: Vec<uuid::Uuid> = sqlx::query_scalar("SELECT id FROM leasehold.history ORDER BY started_at")
+        .fetch_all(fixture.store.pool())
+        .await
+        .expect("the order");
+    assert_eq!(began, [3, 2, 0, 1].map(|nth: usize| ids[nth].0));
+    worker.stop().await;
+}
+
 #[tokio::test]
 async fn a_full_key_does_not_hold_up_other_jobs() {
     let fixture = Fixture::start().await;

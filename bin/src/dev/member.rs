@@ -80,7 +80,7 @@ impl Member {
                 // The receiver has ended if another process has failed before.
                 let _ = failed.send(self.name.clone()).await;
             }
-            Ok(status) => tracing::warn!(member = self.name, %status, "has ended; starting it again"),
+            Ok(status) => tracing::warn!(%status, "{} has ended; starting it again", self.name),
             Err(error) => tracing::error!(member = self.name, %error, "waiting for its end failed"),
         }
     }

@@ -117,7 +117,7 @@ impl Server {
         drop(listener);
         api.stop_waiting();
         tasks.close();
-        tracing::info!(connections = tasks.len(), "stopping: requests in flight may end");
+        tracing::info!(connections = tasks.len(), "stopping: waiting for the requests in flight");
         tokio::select! {
             biased;
             () = now.cancelled() => {}

@@ -122,7 +122,7 @@ impl HeadStep {
         tick.counts.repaired(Drift::RedisLost, u64::from(is_news));
         if is_news && queues > 0 {
             tick.shared.watch.count_loss();
-            tracing::warn!(queues, "Redis came back empty; the heads are filled again");
+            tracing::warn!(queues, "Redis was empty; the heads are filled again");
         }
     }
 }

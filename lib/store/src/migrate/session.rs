@@ -372,6 +372,8 @@ async fn blocker(server: &Bounded, pid: Option<i32>) -> Option<InTheWay> {
 fn say(said: &mut Option<Instant>, version: i64, by: &impl fmt::Display) {
     if said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
         *said = Some(Instant::now());
-        tracing::warn!(migration = version, "the migration waits for {by}");
+        // Before the first migration there is no version.
+        let migration = (version > 0).then_some(version);
+        tracing::warn!(migration, "the migration waits for {by}");
     }
 }
