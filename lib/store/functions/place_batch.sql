@@ -16,8 +16,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         FROM leasehold.job j
         WHERE j.id = ANY (ids) ORDER BY j.id FOR UPDATE
     ), before_key AS MATERIALIZED (
-        -- The first of the jobs that wait for room of a key. One comes into the line if it now comes before a job of its key that is
-        -- there. For the others this is checked at the end of each run.
+        -- The first of the jobs that wait for room of a key. Each comes into the line if it now comes before a job of its key that is
+        -- there. The others follow when runs of the key end.
         SELECT b.id FROM (
             SELECT l.*, row_number() OVER (PARTITION BY l.limited_by, l.is_in, l.kind ORDER BY l.comes_at, l.id) AS nth
             FROM (SELECT t.id, t.kind, t.limit_keys, t.limited_by, coalesce(place_batch.queue, t.queue)::text AS is_in,

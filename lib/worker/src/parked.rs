@@ -53,6 +53,8 @@ pub enum Reason {
 #[derive(Clone, Copy, Debug)]
 struct Wait {
     due: Instant,
+    /// Hints that are due at the same time are tried in the order in which they were parked, which is the order of the line.
+    nth: u64,
     /// The pause, which grows if the job cannot be claimed then.
     pause: Duration,
     /// The job waits for a token, which comes when the hint is due.
@@ -63,7 +65,9 @@ struct Wait {
 #[derive(Debug)]
 pub struct Parked {
     locked: BTreeMap<JobId, Wait>,
-    due: BTreeSet<(Instant, JobId)>,
+    due: BTreeSet<(Instant, u64, JobId)>,
+    /// How many hints were parked for a lock until now.
+    parked: u64,
     crashed: VecDeque<JobId>,
     in_danger: VecDeque<JobId>,
     crashed_due: Instant,
@@ -79,6 +83,7 @@ impl Parked {
         Self {
             locked: BTreeMap::new(),
             due: BTreeSet::new(),
+            parked: 0,
             crashed: VecDeque::new(),
             in_danger: VecDeque::new(),
             crashed_due: now,
@@ -109,7 +114,7 @@ impl Parked {
                     };
                     let before = self.locked.remove(&id);
                     if let Some(before) = before {
-                        self.due.remove(&(before.due, id));
+                        self.due.remove(&(before.due, before.nth, id));
                     }
                     let mut pause = before.map_or(first, |before| (before.pause * 2).min(longest));
                     let mut due = now + pause;
@@ -118,8 +123,12 @@ impl Parked {
                     {
                         (pause, due) = (first, now + token_in);
                     }
-                    self.locked.insert(id, Wait { due, pause, for_token: matches!(reason, Reason::NoToken(_)) });
-                    self.due.insert((due, id));
+                    self.parked += 1;
+                    self.locked.insert(
+                        id,
+                        Wait { due, nth: self.parked, pause, for_token: matches!(reason, Reason::NoToken(_)) },
+                    );
+                    self.due.insert((due, self.parked, id));
                 }
                 Reason::Crashed => self.crashed.push_back(id),
                 Reason::InDanger => self.in_danger.push_back(id),
@@ -132,7 +141,7 @@ impl Parked {
         if self.is_empty() {
             return None;
         }
-        let locked = self.due.first().map(|(due, _)| *due);
+        let locked = self.due.first().map(|(due, ..)| *due);
         let crashed = (!self.crashed.is_empty() || !self.in_danger.is_empty()).then_some(self.crashed_due);
         locked.into_iter().chain(crashed).chain([self.held_at + self.handoff_lease / 3]).min()
     }
@@ -141,7 +150,7 @@ impl Parked {
     pub fn due(&mut self) -> Vec<JobId> {
         let now = Instant::now();
         let mut ids: Vec<JobId> =
-            self.due.iter().take_while(|(due, _)| *due <= now).take(LOCKED_AT_ONCE).map(|(_, id)| *id).collect();
+            self.due.iter().take_while(|(due, ..)| *due <= now).take(LOCKED_AT_ONCE).map(|(.., id)| *id).collect();
         if self.crashed_due <= now {
             ids.extend(self.in_danger.iter().take(IN_DANGER_AT_ONCE));
             ids.extend(self.crashed.iter().take(CRASHED_AT_ONCE));
@@ -169,14 +178,14 @@ impl Parked {
 
     /// When the first token comes that a hint waits for.
     pub fn next_token(&self) -> Option<Instant> {
-        self.due.iter().find(|(_, id)| self.waits_for_token(*id)).map(|(due, _)| *due)
+        self.due.iter().find(|(.., id)| self.waits_for_token(*id)).map(|(due, ..)| *due)
     }
 
     /// Removes and returns the hints whose tokens have come: the worker has no slot for their jobs.
     pub fn take_tokens_due(&mut self) -> Vec<JobId> {
         let now = Instant::now();
-        let due = self.due.iter().take_while(|(due, _)| *due <= now);
-        let ids: Vec<JobId> = due.map(|(_, id)| *id).filter(|id| self.waits_for_token(*id)).collect();
+        let due = self.due.iter().take_while(|(due, ..)| *due <= now);
+        let ids: Vec<JobId> = due.map(|(.., id)| *id).filter(|id| self.waits_for_token(*id)).collect();
         ids.iter().for_each(|id| self.forget(*id));
         ids
     }
@@ -188,7 +197,7 @@ impl Parked {
     /// Removes a hint whose job this worker can no longer claim.
     pub fn forget(&mut self, id: JobId) {
         if let Some(wait) = self.locked.remove(&id) {
-            self.due.remove(&(wait.due, id));
+            self.due.remove(&(wait.due, wait.nth, id));
         }
     }
 
