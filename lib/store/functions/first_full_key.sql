@@ -19,9 +19,9 @@ LANGUAGE plpgsql SET plan_cache_mode = 'force_generic_plan' SET enable_seqscan =
 DECLARE
     one text;
     room bigint;
-    -- So many jobs more than there is room for can be in the line. Without this bound, jobs that come in the opposite order of the line
-    -- would all be there, and nearly all would be refused.
-    ahead CONSTANT bigint := 16;
+    -- So many jobs more than there is room for can be in the line. Without this bound, a million jobs that come in the opposite order of
+    -- the line would all be there, each enqueue would count them, and nearly all would be refused.
+    ahead CONSTANT bigint := 500;
     is_limited boolean;
 BEGIN
     is_full := false;

@@ -24,7 +24,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
                          leasehold.line_at(t.run_at, coalesce(place_batch.priority, t.priority), coalesce(place_batch.queue, t.queue)) AS comes_at
                   FROM target t WHERE t.limited_at IS NOT NULL AND t.state = 'queued') l
         ) b
-        WHERE b.nth <= 16 AND NOT (SELECT f.is_full FROM leasehold.first_full_key(b.limit_keys, b.is_in, b.kind::text, b.comes_at) f)
+        WHERE b.nth <= 100 AND NOT (SELECT f.is_full FROM leasehold.first_full_key(b.limit_keys, b.is_in, b.kind::text, b.comes_at) f)
     ), placed AS (
         UPDATE leasehold.job j
         SET priority = coalesce(place_batch.priority, j.priority), queue = coalesce(place_batch.queue, j.queue),
