@@ -96,45 +96,6 @@ async fn the_next_job_of_a_full_key_begins_soon_after_a_run_has_ended() {
     }
 }
 
-/// A job that comes first by its priority begins first, although a job of its key already has the only room in the line.
-#[tokio::test]
-async fn a_higher_priority_comes_before_the_jobs_of_its_key_that_are_in_the_line() {
-    let fixture = Fixture::start().await;
-    let _reaper = fixture.reaper(Duration::from_secs(30));
-    fixture.limit("k", 1).await;
-    let worker = fixture.worker(settings(1), handlers(&Arc::default())).await;
-    // From now on the worker knows that there are jobs with limit keys.
-    let first = fixture.enqueue_one(limited("other")).await;
-    fixture.until(first, State::Succeeded).await;
-    let queue = QueueName::default();
-    fixture.store.pause(&queue).await.expect("pausing");
-    let with = |priority| NewJob { priority, ..limited("k") };
-    let mut ids = Vec::new();
-    for job in [with(0), with(0), with(0), with(100)] {
-        ids.extend(fixture.enqueue(&[job]).await);
-    }
-    // It waits for room, and comes before the first job now.
-    sqlx::query("SELECT leasehold.set_priority($1, 50)")
-        .bind(ids[2].0)
-        .execute(fixture.store.pool())
-        .await
-        .expect("a new priority");
-    let in_line =
-        fixture.number("SELECT count(*) FROM leasehold.job WHERE state = 'queued' AND line_at < 'infinity'").await;
-    assert_eq!(in_line, 3, "all but the second job, which comes last");
-    fixture.store.resume(&queue).await.expect("resuming");
-    fixture.until_all_have_ended().await;
-    let began: Vec<uuid::Uuid> =
-        sqlx::query_scalar("SELECT id FROM leasehold.history WHERE id <> $1 ORDER BY started_at")
-            .bind(first.0)
-            .fetch_all(fixture.store.pool())
-            .await
-            .expect("the order");
-    // Redis learns of a priority that was set in SQL at the next fill, so the two jobs between may begin in either order.
-    assert_eq!((began[0], began[3]), (ids[3].0, ids[1].0), "{began:?} of {ids:?}");
-    worker.stop().await;
-}
-
 #[tokio::test]
 async fn a_full_key_does_not_hold_up_other_jobs() {
     let fixture = Fixture::start().await;

@@ -114,8 +114,7 @@ BEGIN
         spec.limit_key := NULL;
         spec.limit_keys := keys;
         IF coalesce(spec.unmet, 0) = 0 AND _run_at <= now() AND NOT parks THEN
-            SELECT f.key, f.is_full INTO full_key, is_full 
-            FROM leasehold.first_full_key(keys, spec.queue, spec.kind, leasehold.line_at(_run_at, spec.priority, spec.queue)) f;
+            SELECT f.key, f.is_full INTO full_key, is_full FROM leasehold.first_full_key(keys, spec.queue, spec.kind) f;
         END IF;
     END IF;
     replaced := false;

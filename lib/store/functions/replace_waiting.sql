@@ -40,7 +40,7 @@ BEGIN
     END IF;
     IF becomes = 'queued' AND spec.limit_keys IS NOT NULL AND NOT parks THEN
         SELECT f.key, f.is_full INTO full_key, is_full
-        FROM leasehold.first_full_key(spec.limit_keys, spec.queue, spec.kind, leasehold.line_at(due, spec.priority, spec.queue)) f;
+        FROM leasehold.first_full_key(spec.limit_keys, spec.queue, spec.kind) f;
     END IF;
     IF spec.webhook IS NOT NULL THEN
         PERFORM leasehold.name_webhook(old.id, spec.webhook);
