@@ -220,16 +220,12 @@ fn pinned(results: &Results) -> String {
 }
 
 fn soaked(results: &Results) -> String {
-    let of = |setting: &str, figure: &str| results.spread("leasehold", setting, figure);
-    let as_is: fn(Option<Spread>) -> String = |values| spread(values);
-    let in_mb: fn(Option<Spread>) -> String = megabytes;
-    let row = |(title, figure, text): (&str, &str, fn(Option<Spread>) -> String)| {
-        vec![
-            title.to_owned(),
-            text(of(soak::FIRST, figure)),
-            text(of(soak::BETWEEN, figure)),
-            text(of(soak::LAST, figure)),
-        ]
+    type AsText = fn(Option<Spread>) -> String;
+    let (as_is, in_mb): (AsText, AsText) = (spread, megabytes);
+    let row = |(title, figure, text): (&str, &str, AsText)| {
+        let cells =
+            [soak::FIRST, soak::BETWEEN, soak::LAST].map(|setting| text(results.spread("leasehold", setting, figure)));
+        std::iter::once(title.to_owned()).chain(cells).collect::<Vec<_>>()
     };
     let rows = [
         ("finished jobs/s", "jobs_per_s", as_is),

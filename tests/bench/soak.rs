@@ -161,7 +161,7 @@ impl Load {
     }
 
     fn job(&self, nth: u64) -> Result<NewJob> {
-        if nth % ONE_OF == 0 {
+        if nth.is_multiple_of(ONE_OF) {
             let mut job = NewJob::new("flaky".parse()?, RawValue::from_string("null".to_owned())?);
             job.queue = COMMANDS.parse()?;
             return Ok(job);

@@ -39,23 +39,18 @@ pub(crate) async fn beat(state: Arc<WorkerState>, done: CancellationToken) {
 /// Logs once when a transaction blocks the renewal of leases, and once when it no longer does. `locked_beats` counts the heartbeats
 /// since the renewal has been blocked.
 fn tell_of_locks(overdue: Option<usize>, locked_beats: &mut u32) {
-    match overdue {
-        Some(0) => {
-            if std::mem::take(locked_beats) >= LOCKED_BEATS {
-                tracing::info!("all leases are renewed again");
-            }
-        }
-        Some(runs) => {
-            *locked_beats = locked_beats.saturating_add(1);
-            if *locked_beats == LOCKED_BEATS {
-                tracing::warn!(
-                    runs,
-                    "leases of running jobs cannot be renewed: another transaction has locked their rows or their table; \
-                     trying again at every heartbeat"
-                );
-            }
-        }
-        None => {}
+    let Some(runs) = overdue else { return };
+    if runs > 0 {
+        *locked_beats = locked_beats.saturating_add(1);
+    } else if std::mem::take(locked_beats) >= LOCKED_BEATS {
+        tracing::info!("all leases are renewed again");
+    }
+    if *locked_beats == LOCKED_BEATS {
+        tracing::warn!(
+            runs,
+            "leases of running jobs cannot be renewed: another transaction has locked their rows or their table; \
+             trying again at every heartbeat"
+        );
     }
 }
 
